@@ -1,0 +1,123 @@
+"""Every error that Inferflow raises on purpose. The tree:
+
+InferflowError
+├── SpecError            a spec, or a value in it, is wrong; holds all problems at once
+├── PluginError
+│   ├── UnknownEntry     no entry of that name
+│   ├── EntryNotInstalled  known, but its distribution is not installed
+│   └── BrokenEntry      installed, but it does not import, or two distributions claim it
+├── ModelFileError       a checkpoint, GGUF, tokenizer or template file is malformed
+├── BindingError         tensors and params do not match
+├── ShapeError           an op was given shapes that it cannot take
+├── SourceError          a model could not be found or fetched
+├── RequestError         a request asks for something impossible
+├── OverloadedError      the queue is full
+├── EngineError          the engine has died or is closed
+└── UsageError           a command was called wrongly
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class InferflowError(Exception):
+    """Base of all errors meant for a person: `message` says what is wrong, `hint` what helps."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n{self.hint}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One line of a SpecError: where (a dotted path) and what."""
+
+    path: str
+    message: str
+
+
+class SpecError(InferflowError):
+    """All problems of one spec, found in one reading."""
+
+    exit_code = 3
+
+    def __init__(self, spec: str, problems: Iterable[Problem], *, hint: str | None = None) -> None:
+        self.spec = spec
+        self.problems: Sequence[Problem] = tuple(problems)
+        count = len(self.problems)
+        width = max((len(problem.path) for problem in self.problems), default=0)
+        lines = [f"{spec}: {count} problem{'s' if count != 1 else ''}"]
+        lines += [f"  {problem.path:<{width}}  {problem.message}" for problem in self.problems]
+        super().__init__("\n".join(lines), hint=hint)
+
+
+class PluginError(InferflowError):
+    exit_code = 4
+
+
+class UnknownEntry(PluginError):
+    pass
+
+
+class EntryNotInstalled(PluginError):
+    pass
+
+
+class BrokenEntry(PluginError):
+    pass
+
+
+class ModelFileError(InferflowError):
+    """A model file is malformed. `path` names it; the message says what was found and where."""
+
+    exit_code = 5
+
+    def __init__(self, path: str | Path, message: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{path}: {message}", hint=hint)
+        self.path = Path(path)
+
+
+class BindingError(InferflowError):
+    exit_code = 5
+
+
+class ShapeError(InferflowError):
+    exit_code = 3
+
+
+class SourceError(InferflowError):
+    exit_code = 6
+
+
+class RequestError(InferflowError):
+    """`param` is the field of the request that is wrong, where one is."""
+
+    def __init__(self, message: str, *, param: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.param = param
+
+
+class OverloadedError(InferflowError):
+    pass
+
+
+class EngineError(InferflowError):
+    exit_code = 7
+
+
+class UsageError(InferflowError):
+    exit_code = 2
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """` Did you mean 'x'?` with the nearest of `allowed`, or nothing."""
+    close = get_close_matches(name, list(allowed), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
