@@ -1,0 +1,23 @@
+"""Fixtures for every test."""
+
+from pathlib import Path
+
+import pytest
+
+from inferflow_core.catalog import Catalog
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference models and data beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the reference data in ../shared, which is not beside this checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def installed() -> Catalog:
+    """The catalog of what is installed."""
+    return Catalog()
