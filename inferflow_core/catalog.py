@@ -170,19 +170,23 @@ class Catalog:
 
 
 def _installed() -> list[Entry]:
-    """Every entry point of our groups, in the order of the distributions on the path."""
+    """Every entry point of our groups; of two copies of a distribution, the first on the path."""
     kinds = {group: kind for kind, group in GROUPS.items()}
     entries: list[Entry] = []
-    for point in importlib.metadata.entry_points():
-        kind = kinds.get(point.group)
-        if kind is None:
+    seen: set[str] = set()
+    for distribution in importlib.metadata.distributions():
+        name = distribution.name
+        if name in seen:
             continue
-        name = point.dist.name if point.dist else "unknown"
-        problem = ""
-        if name != HOME and "." not in point.name:
-            problem = f"undotted names belong to {HOME}; it must be called 'yourprefix.{point.name}'"
-        version = point.dist.version if point.dist else ""
-        entries.append(Entry(kind, point.name, point.value, name, version, problem))
+        seen.add(name)
+        for point in distribution.entry_points:
+            if point.group not in kinds:
+                continue
+            problem = ""
+            if name != HOME and "." not in point.name:
+                problem = f"undotted names belong to {HOME}; call it 'yourprefix.{point.name}'"
+            kind = kinds[point.group]
+            entries.append(Entry(kind, point.name, point.value, name, distribution.version, problem))
     return entries
 
 
