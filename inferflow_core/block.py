@@ -1,0 +1,331 @@
+"""Blocks: the pieces of a network, as frozen dataclasses.
+
+A block's fields are its keys in a spec; `params` declares its weights, `state` its caches, and one
+method computes, through an `ops` handle that is either eager or a tracer. A block never imports
+numpy or a backend.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast
+
+from inferflow_core.axes import Axes, Axis, Dims
+
+if TYPE_CHECKING:
+    from inferflow_core.context import Context
+    from inferflow_core.ops import Ops, Tensor
+
+Act = Annotated[str, "act"]
+"""An activation: one of `ACTIVATIONS`; specs may use any of the accepted spellings."""
+
+ACTIVATIONS: Mapping[str, str] = {
+    "silu": "silu",
+    "swish": "silu",
+    "gelu": "gelu",
+    "gelu_tanh": "gelu_tanh",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "quick_gelu": "quick_gelu",
+    "relu": "relu",
+    "relu2": "relu2",
+    "tanh": "tanh",
+    "sigmoid": "sigmoid",
+}
+"""Accepted spelling -> activation."""
+
+
+class Param:
+    """A declared weight: its axes, outermost first. Linear weights are [out, in]."""
+
+    def __init__(self, *axes: Axis) -> None:
+        self.axes: Axes = axes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(axis.length for axis in self.axes)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Param) and self.axes == other.axes
+
+    def __hash__(self) -> int:
+        return hash(self.axes)
+
+    def __repr__(self) -> str:
+        return f"Param{self.shape}"
+
+
+@dataclass(frozen=True)
+class TokenState:
+    """A cache with a row a token, in pages. `window`: only the last so many rows are read."""
+
+    axes: Axes
+    window: int | None = None
+    share_with: str | None = None
+    rewindable: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """A cache with a row an encoder token, written once by the `encode` entry."""
+
+    axes: Axes
+    rewindable: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class SlotState:
+    """A cache of fixed size a sequence. It cannot be rewound."""
+
+    axes: Axes
+    rewindable: ClassVar[bool] = False
+
+
+State = TokenState | SourceState | SlotState
+
+
+def linear_params(name: str, out: Axis, inner: Axis, *, bias: bool) -> dict[str, Param]:
+    """The params of a linear map `inner -> out`: `name.weight` [out, in] and maybe `name.bias`."""
+    params = {f"{name}.weight": Param(out, inner)}
+    return params | {f"{name}.bias": Param(out)} if bias else params
+
+
+class Scope:
+    """The handles of a block's params and states, by path: `w.q.weight`, `w.layers[3]`."""
+
+    def __init__(self, handles: Mapping[str, Any], path: str = "") -> None:
+        self._handles = handles
+        self.path = path
+
+    def _join(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
+
+    def get(self, name: str) -> Any | None:
+        """The handle `name`, or None where it is not declared (an optional bias)."""
+        return self._handles.get(self._join(name))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        path = self._join(name)
+        return self._handles[path] if path in self._handles else Scope(self._handles, path)
+
+    def __getitem__(self, index: int | str) -> Scope:
+        return Scope(self._handles, self._join(str(index)))
+
+
+B = TypeVar("B", bound="Block")
+V = TypeVar("V")
+
+
+class Block:
+    """Base of all blocks; subclass one of the kinds below, never this."""
+
+    api: ClassVar[int] = 1
+    kind: ClassVar[str]
+
+    def params(self, dims: Dims) -> dict[str, Param]:
+        """The block's own weights by path below it (`q.weight`)."""
+        return {}
+
+    def state(self, dims: Dims) -> dict[str, State]:
+        """The block's own caches by name."""
+        return {}
+
+    def children(self, dims: Dims) -> dict[str, tuple[Block, Dims]]:
+        """The blocks inside, by path, and the dims each is told. The default: every field."""
+        return {path: (child, dims) for path, child in _fields(self)}
+
+    def aliases(self, dims: Dims) -> dict[str, str]:
+        """Paths of weights that are another path's weight (a tied head)."""
+        return {}
+
+    def decide(self, has: Callable[[str], bool]) -> Self:
+        """The block with all that the checkpoint decides settled (`tied = "auto"`).
+
+        `has` says whether the checkpoint has a tensor for a path below this block.
+        """
+        return _map_children(self, lambda path, child: child.decide(_below(has, path)))
+
+    def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Any:
+        """What the kind says: one result for an input `x`."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def __call__(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Any:
+        """`forward`, with the block's path known to whoever reports an error."""
+        with ops.scope(w.path):
+            return self.forward(ops, w, x, ctx)
+
+
+def _below(has: Callable[[str], bool], prefix: str) -> Callable[[str], bool]:
+    return lambda path: has(f"{prefix}.{path}")
+
+
+def _fields(block: Block) -> Iterator[tuple[str, Block]]:
+    """Every block in a block's fields, with its path."""
+    for item in dataclasses.fields(cast("Any", block)):
+        value = getattr(block, item.name)
+        if isinstance(value, Block):
+            yield item.name, value
+        elif isinstance(value, tuple):
+            for index, child in enumerate(cast("tuple[Any, ...]", value)):
+                if isinstance(child, Block):
+                    yield f"{item.name}.{index}", child
+        elif isinstance(value, Mapping):
+            for key, child in cast("Mapping[str, Any]", value).items():
+                if isinstance(child, Block):
+                    yield f"{item.name}.{key}", child
+
+
+def _map_children(block: B, change: Callable[[str, Block], Block]) -> B:
+    changes: dict[str, Any] = {}
+    for path, child in _fields(block):
+        name, _, key = path.partition(".")
+        new = change(path, child)
+        if new is child:
+            continue
+        old = changes.get(name, getattr(block, name))
+        if isinstance(old, tuple):
+            items = list(cast("tuple[Any, ...]", old))
+            items[int(key)] = new
+            changes[name] = tuple(items)
+        elif isinstance(old, Mapping):
+            changes[name] = type(cast("Any", old))({**old, key: new})
+        else:
+            changes[name] = new
+    return dataclasses.replace(cast("Any", block), **changes) if changes else block
+
+
+class Norm(Block):
+    """x [..., channels] -> the same shape."""
+
+    kind = "norm"
+
+
+class Position(Block):
+    """Acts where it can: adds to embeddings, rotates q and k, or biases scores."""
+
+    kind = "position"
+
+    def embed(self, ops: Ops, w: Scope, ctx: Context) -> Tensor | None:
+        """[tokens, hidden] to be added to the token vectors, or None."""
+        return None
+
+    def rotate(self, ops: Ops, w: Scope, x: Tensor, ctx: Context, *, width: int) -> Tensor:
+        """x [tokens, heads, width] (q or k) -> the same shape."""
+        return x
+
+    def score_bias(
+        self, ops: Ops, w: Scope, ctx: Context, *, heads: int
+    ) -> Callable[[Ops, Tensor, Tensor, Tensor], Tensor] | None:
+        """A rule `(ops, head, q_pos, k_pos) -> bias`, added to the scores, or None.
+
+        Its inputs are int [heads, 1], [1, 1] and [1, keys]; its result is [heads, keys].
+        """
+        return None
+
+
+class Mixer(Block):
+    """Mixes over tokens: x [tokens, hidden] -> [tokens, hidden]."""
+
+    kind = "mixer"
+
+
+class FFN(Block):
+    """Mixes over channels: x [tokens, hidden] -> [tokens, hidden]."""
+
+    kind = "ffn"
+
+
+class Router(Block):
+    """x [tokens, hidden] -> (index int [tokens, k], weight [tokens, k]) of the experts chosen."""
+
+    kind = "router"
+
+
+class Layer(Block):
+    """Residual wiring: x [tokens, hidden] -> [tokens, hidden]."""
+
+    kind = "layer"
+
+
+class Embedding(Block):
+    """ids int [tokens] -> [tokens, hidden]."""
+
+    kind = "embedding"
+
+    table: ClassVar[str] = "tokens.weight"
+    """Path of the token table below the block; a tied head uses it."""
+
+
+class Head(Block):
+    """x [rows, hidden] -> a named result. `tied_to_table` heads read `ctx.token_table`."""
+
+    kind = "head"
+    tied_weight: ClassVar[str] = "weight"
+    """Path of the weight that is the token table when the head is tied."""
+
+    def is_tied(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Block):
+    """The whole network. Its entries are what a program can run."""
+
+    hidden: int
+    vocab: int
+    kind: ClassVar[str] = "model"
+
+    def dims(self, context: int) -> Dims:
+        return Dims(Axis("hidden", self.hidden), Axis("vocab", self.vocab), context)
+
+    def entries(self) -> dict[str, Callable[[Ops, Scope, Context], dict[str, Tensor]]]:
+        """Entry name (`step`, `encode`) -> a function to named outputs for `ctx.out_rows`."""
+        raise NotImplementedError
+
+
+def layers_field() -> Any:
+    """The field of a stack's layers: in a spec, `depth` times the template `layer`."""
+    return field(metadata={"template": "layer", "count": "depth"})
+
+
+def walk(block: Block, dims: Dims, path: str = "") -> Iterator[tuple[str, Block, Dims]]:
+    """Every block of a tree, parents first, with its path and dims."""
+    yield path, block, dims
+    for name, (child, inner) in block.children(dims).items():
+        yield from walk(child, inner, f"{path}.{name}" if path else name)
+
+
+def _collect(
+    block: Block, dims: Dims, of: Callable[[Block, Dims], Mapping[str, V]]
+) -> dict[str, V]:
+    found: dict[str, V] = {}
+    for path, inner, inner_dims in walk(block, dims):
+        for name, value in of(inner, inner_dims).items():
+            found[f"{path}.{name}" if path else name] = value
+    return found
+
+
+def all_params(block: Block, dims: Dims) -> dict[str, Param]:
+    """Every param of a tree of blocks, by path, in the order of the network."""
+    return _collect(block, dims, lambda b, d: b.params(d))
+
+
+def all_states(block: Block, dims: Dims) -> dict[str, State]:
+    return _collect(block, dims, lambda b, d: b.state(d))
+
+
+def all_aliases(block: Block, dims: Dims) -> dict[str, str]:
+    """Path of a tied weight -> path of the param that it is."""
+    found: dict[str, str] = {}
+    for path, inner, inner_dims in walk(block, dims):
+        prefix = f"{path}." if path else ""
+        for name, target in inner.aliases(inner_dims).items():
+            found[prefix + name] = prefix + target
+    return found
+
+

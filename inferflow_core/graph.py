@@ -1,0 +1,179 @@
+"""The traced graph: plain, immutable, picklable data.
+
+A graph has entries (`step`, `encode`). An entry's body is a list of Nodes and Calls; a Call runs a
+Function (a layer traced once) with a path put in front of its local params and states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from inferflow_core.axes import Axes, show
+from inferflow_core.block import Param, State
+
+
+@dataclass(frozen=True)
+class Value:
+    """A traced tensor: `id` is unique in its graph; `dtype` is float, int or bool."""
+
+    id: int
+    axes: Axes
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"%{self.id}:{show(self.axes)}"
+
+
+@dataclass(frozen=True)
+class ParamRef:
+    """A weight. `local` paths are below the Call that runs the Function."""
+
+    path: str
+    local: bool = False
+
+    def __str__(self) -> str:
+        return f"{'.' if self.local else ''}{self.path}"
+
+
+@dataclass(frozen=True)
+class StateRef:
+    """A cache, written by `append` and read by `attention`."""
+
+    path: str
+    local: bool = False
+
+    def __str__(self) -> str:
+        return f"{'.' if self.local else ''}{self.path}"
+
+
+Operand = Value | ParamRef | StateRef | None
+
+
+@dataclass(frozen=True)
+class Node:
+    """One op. `path` is the block that asked for it."""
+
+    op: str
+    inputs: tuple[Operand, ...]
+    attrs: Mapping[str, Any]
+    outputs: tuple[Value, ...]
+    path: str
+
+    def __str__(self) -> str:
+        outs = ", ".join(map(str, self.outputs))
+        ins = ", ".join(map(str, self.inputs))
+        attrs = "".join(f" {k}={v}" for k, v in self.attrs.items() if v is not None)
+        return f"{outs + ' = ' if outs else ''}{self.op}({ins}){attrs}"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A body traced once and called often."""
+
+    name: str
+    arguments: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    results: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """Runs a Function; `prefix` is put in front of its local params and states."""
+
+    function: str
+    arguments: tuple[Value, ...]
+    results: tuple[Value, ...]
+    prefix: str
+
+    def __str__(self) -> str:
+        outs = ", ".join(map(str, self.results))
+        return f"{outs} = call {self.function}({', '.join(map(str, self.arguments))}) {self.prefix}"
+
+
+@dataclass(frozen=True)
+class Body:
+    """An entry: what it does, and its named outputs."""
+
+    steps: tuple[Node | Call, ...]
+    outputs: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A whole model, traced. `inputs` are the context's columns by name."""
+
+    inputs: Mapping[str, Value]
+    functions: Mapping[str, Function]
+    entries: Mapping[str, Body]
+    params: Mapping[str, Param]
+    states: Mapping[str, State]
+    name: str = field(default="model")
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        for name, function in self.functions.items():
+            lines.append(f"function {name}({', '.join(map(str, function.arguments))}):")
+            lines += [f"  {node}" for node in function.nodes]
+            lines.append(f"  return {', '.join(map(str, function.results))}")
+        for name, body in self.entries.items():
+            lines.append(f"entry {name}:")
+            lines += [f"  {step}" for step in body.steps]
+            lines.append("  return " + ", ".join(f"{k}={v}" for k, v in body.outputs.items()))
+        return "\n".join(lines)
+
+
+def flatten(graph: Graph, entry: str) -> Iterator[Node]:
+    """The nodes of an entry in order, Calls expanded: values of each Call get ids of their own."""
+    body = graph.entries[entry]
+    fresh = _FreshIds(graph)
+    for step in body.steps:
+        if isinstance(step, Node):
+            yield step
+            continue
+        function = graph.functions[step.function]
+        names = {a.id: v for a, v in zip(function.arguments, step.arguments, strict=True)}
+        names |= {r.id: v for r, v in zip(function.results, step.results, strict=True)}
+        for node in function.nodes:
+            for output in node.outputs:
+                if output.id not in names:
+                    names[output.id] = replace(output, id=fresh.next())
+            inputs = tuple(_rename(item, names, step.prefix) for item in node.inputs)
+            outputs = tuple(names[output.id] for output in node.outputs)
+            path = f"{step.prefix}.{node.path}" if node.path else step.prefix
+            yield replace(node, inputs=inputs, outputs=outputs, path=path)
+
+
+def _rename(item: Operand, names: Mapping[int, Value], prefix: str) -> Operand:
+    if isinstance(item, Value):
+        return names.get(item.id, item)
+    if item is None or not item.local:
+        return item
+    return replace(item, path=f"{prefix}.{item.path}", local=False)
+
+
+class _FreshIds:
+    def __init__(self, graph: Graph) -> None:
+        bodies = [node for f in graph.functions.values() for node in f.nodes]
+        steps = [step for body in graph.entries.values() for step in body.steps]
+        used = [v.id for node in bodies for v in node.outputs]
+        used += [v.id for f in graph.functions.values() for v in f.arguments]
+        used += [v.id for s in steps for v in (s.outputs if isinstance(s, Node) else s.results)]
+        used += [v.id for v in graph.inputs.values()]
+        self._last = max(used, default=0)
+
+    def next(self) -> int:
+        self._last += 1
+        return self._last
+
+
+def needed(nodes: list[Node], outputs: Mapping[str, Value]) -> list[Node]:
+    """The nodes that the outputs or a cache depend on, in order."""
+    wanted = {value.id for value in outputs.values()}
+    kept: list[Node] = []
+    for node in reversed(nodes):
+        if node.op == "append" or any(value.id in wanted for value in node.outputs):
+            kept.append(node)
+            wanted.update(item.id for item in node.inputs if isinstance(item, Value))
+    return kept[::-1]
