@@ -4,6 +4,7 @@ A plugin registers a module or object under the group `inferflow.hooks` whose fu
 `@hookimpl`. Nothing here is called in the token loop, and no hook takes the first result only.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -52,23 +53,13 @@ def inferflow_shutdown(model: Any) -> None:
     """The server has drained and the engine is about to close."""
 
 
-SPECS = (
-    inferflow_register,
-    inferflow_cli_commands,
-    inferflow_http_routes,
-    inferflow_engine_started,
-    inferflow_request_finished,
-    inferflow_shutdown,
-)
-
-
 class Hooks:
     """The hooks of all `inferflow.hooks` entries. A broken one is reported and left out."""
 
     def __init__(self, catalog: Catalog, report: Callable[[str], None]) -> None:
         self._report = report
         self._manager = pluggy.PluginManager(PROJECT)
-        self._manager.add_hookspecs(_Specs)
+        self._manager.add_hookspecs(sys.modules[__name__])
         for entry in catalog.entries("hook"):
             try:
                 self._manager.register(catalog.get("hook", entry.name), entry.name)
@@ -90,11 +81,3 @@ class Hooks:
             except Exception as error:
                 self._report(f"{hook} of {name!r} failed: {type(error).__name__}: {error}")
         return answers
-
-
-class _Specs:
-    """The functions above as pluggy wants them: attributes of one namespace."""
-
-
-for _spec in SPECS:
-    setattr(_Specs, _spec.__name__, staticmethod(_spec))

@@ -331,8 +331,9 @@ class Engine(Protocol):
 class Source(Protocol):
     """An entry of `inferflow.sources`: `scheme:rest` -> a local path."""
 
-    def locate(self, reference: str) -> Path | None:
-        """The local path of a reference if it is there already; never touches the network."""
+    def locate(self, reference: str, *, sha256: str | None = None) -> Path | None:
+        """The local path of a reference if it is there already; never touches the network.
+        With `sha256`, only what was fetched under that hash."""
         ...
 
     def pull(

@@ -1,0 +1,22 @@
+"""`local:PATH`, or a plain path: files that are already here."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from inferflow_core.errors import SourceError
+
+
+class LocalSource:
+    """Nothing is copied and nothing is fetched."""
+
+    def locate(self, reference: str, *, sha256: str | None = None) -> Path | None:
+        path = Path(reference.removeprefix("local:")).expanduser()
+        return path if path.exists() else None
+
+    def pull(
+        self, reference: str, *, sha256: str | None, progress: Callable[[int, int | None], None]
+    ) -> Path:
+        path = self.locate(reference)
+        if path is None:
+            raise SourceError(f"no file or folder {reference.removeprefix('local:')!r}")
+        return path
