@@ -1,4 +1,4 @@
-"""Reads name maps: TOML with `names = 1`, by SPECS.md part E. All problems are reported at once."""
+"""Reads name maps: TOML with `names = 1`. All problems of a map are reported at once."""
 
 import math
 import re
@@ -33,7 +33,8 @@ def read_names(name: str, find: Find) -> NameMap:
     while True:
         found: list[Problem] = []
         table = _load(file, found)
-        _check_table(table, chain[-1], found)
+        if not found:
+            _check_table(table, chain[-1], found)
         where = f"{chain[-1]}: " if len(chain) > 1 else ""
         problems += [Problem(where + problem.path, problem.message) for problem in found]
         tables.insert(0, table)
@@ -64,7 +65,7 @@ def _load(file: Traversable, problems: list[Problem]) -> dict[str, Any]:
         return tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         problems.append(Problem("(file)", f"cannot be read: {error}"))
-        return {"names": FORMAT, "name": "", "map": {}}
+        return {}
 
 
 def _merge(name: str, tables: list[dict[str, Any]]) -> NameMap:
@@ -106,7 +107,7 @@ def _check_table(table: dict[str, Any], name: str, problems: list[Problem]) -> N
         problem(key, f"unknown key.{nearest(key, keys)}  (keys: {', '.join(keys)})")
     if table.get("names") != FORMAT or isinstance(table.get("names"), bool):
         problem("names", f"must be {FORMAT}, the version of the format")
-    if table.get("name") != name and not problems:
+    if table.get("name") != name:
         problem("name", f"is {table.get('name')!r}, but the map is registered as {name!r}")
     if not isinstance(table.get("extends", ""), str):
         problem("extends", "must be the name of a name map")

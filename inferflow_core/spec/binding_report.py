@@ -1,0 +1,109 @@
+"""What did not fit when a checkpoint was bound to a model, written for a person."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from inferflow_core.errors import BindingError
+from inferflow_core.interfaces import TensorInfo
+from inferflow_core.spec.names import NameMap
+
+Shape = tuple[int, ...]
+
+SHOWN = 5
+"""Lines of each sort; the counts tell of the rest."""
+
+
+@dataclass
+class Report:
+    ignored: list[str] = field(default_factory=list[str])
+    strays: dict[str, tuple[str, int | None] | None] = field(
+        default_factory=dict[str, "tuple[str, int | None] | None"]
+    )
+    """Tensors without a place: None (no rule), or the path they lead to and, where it is of a
+    layer too many, the number of layers."""
+    wrong: dict[str, str] = field(default_factory=dict[str, str])
+    """Tensors whose shape does not fit, and how."""
+    incomplete: dict[str, str] = field(default_factory=dict[str, str])
+    unbound: list[str] = field(default_factory=list[str])
+    touched: set[str] = field(default_factory=set[str])
+    """Paths that some tensor leads to, whether it fits or not."""
+
+    def check(
+        self,
+        where: str,
+        names: NameMap,
+        shapes: Mapping[str, Shape],
+        tensors: Mapping[str, TensorInfo],
+    ) -> None:
+        """Raises BindingError if anything was reported."""
+        if not (self.strays or self.wrong or self.incomplete or self.unbound):
+            return
+        bad = len(self.strays) + len(self.wrong)
+        message = [
+            f"{where} does not fit the model by name map {names.name!r}: "
+            f"{len(self.strays)} of {len(tensors)} tensors lead to no param, "
+            f"{len(self.unbound)} of {len(shapes)} params have no tensor, "
+            f"{len(self.wrong) + len(self.incomplete)} do not fit "
+            f"({len(tensors) - bad - len(self.ignored)} bound, {len(self.ignored)} ignored)"
+        ]
+        message += _section(
+            "tensors that lead to no param", self.strays, self._stray(names, shapes)
+        )
+        message += _section("params without a tensor", self.unbound, self._unbound(names, shapes))
+        message += _section("of the wrong shape", self.wrong, self.wrong.__getitem__)
+        message += _section("incomplete", self.incomplete, self.incomplete.__getitem__)
+        raise BindingError("\n".join(message))
+
+    def _stray(self, names: NameMap, shapes: Mapping[str, Shape]) -> Callable[[str], str]:
+        keys = [rule.key.text for rule in names.rules]
+
+        def describe(tensor: str) -> str:
+            place = self.strays[tensor]
+            if place is None:
+                return f"no entry of the map is for it{_nearest(_generic(names, tensor), keys)}"
+            path, depth = place
+            if depth is not None:
+                return f"leads to {path}, but the model has {depth} layers there, 0..{depth - 1}"
+            return f"leads to {path}, which the model does not have{_nearest(path, shapes)}"
+
+        return describe
+
+    def _unbound(self, names: NameMap, shapes: Mapping[str, Shape]) -> Callable[[str], str]:
+        def describe(path: str) -> str:
+            expected = names.tensors_for(path)
+            if not expected:
+                return f"{written(shapes[path])} no entry of the map leads to it"
+            wanted = " or ".join(map(repr, expected[:3]))
+            return f"{written(shapes[path])} expected {wanted}{_nearest(expected[0], self.strays)}"
+
+        return describe
+
+
+def written(shape: Shape) -> str:
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def _section(
+    title: str, items: Mapping[str, object] | Sequence[str], describe: Callable[[str], str]
+) -> list[str]:
+    if not items:
+        return []
+    shown = list(items)[:SHOWN]
+    width = max(map(len, shown))
+    lines = [f"  {title}:", *(f"    {item:<{width}}  {describe(item)}" for item in shown)]
+    return lines + ([f"    … and {len(items) - SHOWN} more"] if len(items) > SHOWN else [])
+
+
+def _nearest(name: str, others: Iterable[str]) -> str:
+    close = get_close_matches(name, list(others)[:2000], n=1, cutoff=0.7)
+    return f"; nearest: {close[0]}" if close else ""
+
+
+def _generic(names: NameMap, tensor: str) -> str:
+    """A tensor's name in the form of a map's keys."""
+    components = names.spellings(tensor)[-1].split(".")
+    generic = ["{i}" if component.isdecimal() else component for component in components]
+    if generic[-1] in ("weight", "bias"):
+        generic[-1] = "{p}"
+    return ".".join(generic)
