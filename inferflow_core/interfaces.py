@@ -160,6 +160,11 @@ class Sampler(Protocol):
 
     api: ClassVar[int]
 
+    def check(self, values: Mapping[str, float]) -> str:
+        """Empty if these values of its fields make sense, else what is wrong and what is
+        allowed. They are finite numbers."""
+        ...
+
     def __call__(
         self, logits: Array, columns: Mapping[str, Array], step: SampleStep
     ) -> Array:
@@ -261,6 +266,8 @@ class Request:
     logprobs: int | None = None
     """None: none; n: of the chosen token and the n best."""
     reuse_prefix: bool = True
+    salt: str = ""
+    """Cached prefixes are shared only among requests of equal salt."""
 
 
 @dataclass(frozen=True)
@@ -315,6 +322,19 @@ class Engine(Protocol):
     ) -> Stream:
         """Queues a request. `sink` gets the events in the engine's thread and must not block;
         without it, iterate the stream. Raises RequestError, OverloadedError, EngineError."""
+        ...
+
+    def evaluate(
+        self,
+        ids: Sequence[Sequence[int]],
+        output: str,
+        *,
+        token_types: Sequence[Sequence[int]] | None = None,
+        chunk: int | None = None,
+    ) -> list[Array]:
+        """Runs sequences among the others and waits: `output` (`logits`, `hidden`) for every
+        token of each, float32 [length, width]. At most `chunk` tokens of one go into a step.
+        Raises RequestError, OverloadedError, EngineError."""
         ...
 
     def stats(self) -> Stats: ...
