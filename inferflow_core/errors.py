@@ -10,6 +10,8 @@ InferflowError
 ├── BindingError         tensors and params do not match
 ├── ShapeError           an op was given shapes that it cannot take
 ├── SourceError          a model could not be found or fetched
+├── TokenizerError       a model has no tokenizer that can be used, or its library failed on a text
+├── TemplateError        a chat template is missing, wrong, too costly, or refuses the messages
 ├── RequestError         a request asks for something impossible
 ├── OverloadedError      the queue is full
 ├── EngineError          the engine has died or is closed
@@ -95,6 +97,20 @@ class ShapeError(InferflowError):
 
 class SourceError(InferflowError):
     exit_code = 6
+
+
+class TokenizerError(InferflowError):
+    exit_code = 5
+
+
+class TemplateError(InferflowError):
+    """`refused` tells that the template itself rejected the messages (`raise_exception`)."""
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, refused: bool = False, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.refused = refused
 
 
 class RequestError(InferflowError):

@@ -131,8 +131,20 @@ class Tokenizer(Protocol):
         the start of a text only)."""
         ...
 
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        add_generation_prompt: bool = True,
+        **extra: Any,
+    ) -> str:
+        """The conversation as the model's chat template writes it; encode it with
+        `special=False, parse_special=True`. Raises TemplateError."""
+        ...
+
     def token(self, id: int) -> str:
-        """The vocabulary's own text of an id."""
+        """The vocabulary's own text of an id; empty where it has none."""
         ...
 
     def token_id(self, token: str) -> int | None: ...
