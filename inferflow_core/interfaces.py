@@ -80,9 +80,13 @@ class Format(Protocol):
 class Weight(Protocol):
     """One param's numbers, bound but not yet read: a backend chooses how to take them."""
 
-    shape: tuple[int, ...]
-    format: str
-    """The format in which `packed` gives whole rows; `f32` where an operation needed the values."""
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def format(self) -> str:
+        """The format in which `packed` gives whole rows; `f32` where values had to be computed."""
+        ...
 
     def packed(self) -> Array:
         """uint8 [rows, bytes of a row], as stored."""
@@ -354,6 +358,33 @@ class Engine(Protocol):
     def close(self, *, drain: bool = False) -> None:
         """Ends all streams (`cancelled`), or with `drain` lets them finish first."""
         ...
+
+
+class LoadedModel(Protocol):
+    """What `inferflow_core.load` gives: one model with its tokenizer and running engine."""
+
+    name: str
+    plan: Any
+    """The resolved spec."""
+    tokenizer: Tokenizer
+    engine: Engine
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> list[int]:
+        """Chat messages -> ids, by the model's template. Raises RequestError where it has none."""
+        ...
+
+    def logits(
+        self, ids: Sequence[Sequence[int]], *, encoder: Sequence[Sequence[int]] | None = None
+    ) -> list[Array]:
+        """One float32 [len, vocab] a sequence."""
+        ...
+
+    def close(self) -> None: ...
 
 
 # ---------------------------------------------------------------------------------------------
