@@ -54,3 +54,5 @@ class Dims:
     vocab: Axis
     context: int
     """Longest sequence that the run allows; RoPE scalings may depend on it."""
+    own: Axes = ()
+    """Axes in front of `hidden` along which a norm has weights of its own (each head)."""

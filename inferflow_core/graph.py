@@ -142,7 +142,8 @@ def flatten(graph: Graph, entry: str) -> Iterator[Node]:
             inputs = tuple(_rename(item, names, step.prefix) for item in node.inputs)
             outputs = tuple(names[output.id] for output in node.outputs)
             path = f"{step.prefix}.{node.path}" if node.path else step.prefix
-            yield replace(node, inputs=inputs, outputs=outputs, path=path)
+            attrs = {k: _global(v, step.prefix) for k, v in node.attrs.items()}
+            yield Node(node.op, inputs, attrs, outputs, path)
 
 
 def _rename(item: Operand, names: Mapping[int, Value], prefix: str) -> Operand:
@@ -151,6 +152,17 @@ def _rename(item: Operand, names: Mapping[int, Value], prefix: str) -> Operand:
     if item is None or not item.local:
         return item
     return replace(item, path=f"{prefix}.{item.path}", local=False)
+
+
+def _global(attr: Any, prefix: str) -> Any:
+    """A score rule with the paths of its params made whole."""
+    if not isinstance(attr, Function):
+        return attr
+    nodes = tuple(
+        replace(node, inputs=tuple(_rename(item, {}, prefix) for item in node.inputs))
+        for node in attr.nodes
+    )
+    return replace(attr, nodes=nodes)
 
 
 class _FreshIds:

@@ -1,0 +1,119 @@
+"""attention: multi-head, grouped-query and multi-query attention over the cache."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from inferflow_core.axes import Axis, Dims
+from inferflow_core.block import (
+    Block,
+    Mixer,
+    Norm,
+    Param,
+    Position,
+    Scope,
+    State,
+    TokenState,
+    linear_params,
+)
+from inferflow_core.context import Context
+from inferflow_core.ops import Ops, Tensor, linear
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention(Mixer):
+    """Softmax attention (Vaswani et al. 2017) with shared kv heads (Ainslie et al. 2023).
+
+    Params: q, k, v, o (weights [out, in], heads outermost), `q_norm`, `k_norm`, `sinks`.
+    """
+
+    heads: int
+    kv_heads: int | None = None
+    head_dim: int | None = None
+    qkv_bias: bool = False
+    out_bias: bool = False
+    position: Position | None = None
+    scale: float | None = None
+    softcap: float | None = None
+    window: int | None = None
+    causal: bool = True
+    qk_norm: Norm | None = None
+    qk_norm_over: Literal["head", "own", "whole"] = "head"
+    sinks: bool = False
+    clip: float | None = None
+
+    def _axes(self, dims: Dims) -> tuple[Axis, Axis, Axis]:
+        """heads, kv heads, channels of a head."""
+        width = self.head_dim if self.head_dim is not None else dims.hidden.length // self.heads
+        kv_heads = self.heads if self.kv_heads is None else self.kv_heads
+        return Axis("heads", self.heads), Axis("kv_heads", kv_heads), Axis("head_dim", width)
+
+    def params(self, dims: Dims) -> dict[str, Param]:
+        heads, kv_heads, width = self._axes(dims)
+        q, kv = Axis.flat(heads, width), Axis.flat(kv_heads, width)
+        params = {
+            **linear_params("q", q, dims.hidden, bias=self.qkv_bias),
+            **linear_params("k", kv, dims.hidden, bias=self.qkv_bias),
+            **linear_params("v", kv, dims.hidden, bias=self.qkv_bias),
+            **linear_params("o", dims.hidden, q, bias=self.out_bias),
+        }
+        return params | ({"sinks": Param(heads)} if self.sinks else {})
+
+    def children(self, dims: Dims) -> dict[str, tuple[Block, Dims]]:
+        children = super().children(dims)
+        norm = children.pop("qk_norm", None)
+        if norm is not None:
+            heads, kv_heads, width = self._axes(dims)
+            for name, axis in (("q_norm", heads), ("k_norm", kv_heads)):
+                inner = Axis.flat(axis, width) if self.qk_norm_over == "whole" else width
+                own = (axis,) if self.qk_norm_over == "own" else ()
+                children[name] = (norm[0], replace(dims, hidden=inner, own=own))
+        return children
+
+    def state(self, dims: Dims) -> dict[str, State]:
+        _, kv_heads, width = self._axes(dims)
+        state = TokenState((kv_heads, width), window=self.window if self.causal else None)
+        return {"keys": state, "values": state}
+
+    def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
+        heads, kv_heads, width = self._axes(ctx.dims)
+        q = self._project(ops, w, x, ctx, "q", heads, width)
+        k = self._project(ops, w, x, ctx, "k", kv_heads, width)
+        v = self._project(ops, w, x, ctx, "v", kv_heads, width)
+        position = (self.position, w.position) if self.position is not None else ctx.position
+        bias = None
+        if position is not None:
+            rule, rule_w = position
+            q = rule.rotate(ops, rule_w, q, ctx, width=width.length)
+            k = rule.rotate(ops, rule_w, k, ctx, width=width.length)
+            bias = rule.score_bias(ops, rule_w, ctx, heads=self.heads)
+        ops.append(w.keys, k, ctx)
+        ops.append(w.values, v, ctx)
+        scale = self.scale if self.scale is not None else width.length**-0.5
+        mixed = ops.attention(
+            q,
+            w.keys,
+            w.values,
+            ctx,
+            scale=scale,
+            causal=self.causal,
+            window=self.window,
+            softcap=self.softcap,
+            sinks=w.get("sinks"),
+            bias=bias,
+        )
+        return linear(ops, w.o, ops.merge_axes(mixed))
+
+    def _project(
+        self, ops: Ops, w: Scope, x: Tensor, ctx: Context, name: str, heads: Axis, width: Axis
+    ) -> Tensor:
+        """q, k or v: [tokens, heads, width], clipped and normed as the fields say."""
+        y = linear(ops, w[name], x)
+        if self.clip is not None:
+            y = ops.clamp(y, -self.clip, self.clip)
+        norm = None if name == "v" else self.qk_norm
+        if norm is not None and self.qk_norm_over == "whole":
+            y = norm(ops, w[f"{name}_norm"], y, ctx)
+        y = ops.split_axis(y, heads, width)
+        if norm is not None and self.qk_norm_over != "whole":
+            y = norm(ops, w[f"{name}_norm"], y, ctx)
+        return y

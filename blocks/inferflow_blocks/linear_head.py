@@ -1,0 +1,51 @@
+"""linear_head: hidden states to logits."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+from inferflow_core.axes import Axis, Dims
+from inferflow_core.block import Head, Param, Scope
+from inferflow_core.context import Context
+from inferflow_core.ops import Ops, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearHead(Head):
+    """logits = softcap(scale * (project(x) @ weight.T + bias)).
+
+    A tied head's weight is the token table; `tied = "auto"` is settled by whether the checkpoint
+    has a tensor for it.
+    """
+
+    tied: bool | Literal["auto"] = "auto"
+    bias: bool = False
+    scale: float | None = None
+    softcap: float | None = None
+    width: int | None = None
+
+    def is_tied(self) -> bool:
+        return self.tied is True
+
+    def decide(self, has: Callable[[str], bool]) -> Self:
+        return replace(self, tied=not has("weight")) if self.tied == "auto" else self
+
+    def params(self, dims: Dims) -> dict[str, Param]:
+        inner = dims.hidden if self.width is None else Axis("embed", self.width)
+        params: dict[str, Param] = {}
+        if self.width is not None:
+            params["project.weight"] = Param(inner, dims.hidden)
+        if not self.is_tied():
+            params["weight"] = Param(dims.vocab, inner)
+        if self.bias:
+            params["bias"] = Param(dims.vocab)
+        return params
+
+    def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
+        if self.width is not None:
+            x = ops.linear(x, w.project.weight)
+        weight = ctx.token_table if self.is_tied() else w.weight
+        logits = ops.linear(x, weight, w.get("bias"))
+        if self.scale is not None:
+            logits = logits * self.scale
+        return logits if self.softcap is None else ops.softcap(logits, self.softcap)

@@ -1,0 +1,37 @@
+"""pre_norm: residual layer with norms before (and, for sandwiches, after) its branches."""
+
+from dataclasses import dataclass
+
+from inferflow_core.block import FFN, Block, Layer, Mixer, Norm, Scope
+from inferflow_core.context import Context
+from inferflow_core.ops import Ops, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreNorm(Layer):
+    """x + s * out_norm(branch(norm(x))), for the mixer, then cross, then the ffn."""
+
+    mixer: Mixer
+    ffn: FFN
+    mixer_norm: Norm | None = None
+    ffn_norm: Norm | None = None
+    mixer_out_norm: Norm | None = None
+    ffn_out_norm: Norm | None = None
+    cross: Mixer | None = None
+    cross_norm: Norm | None = None
+    residual_scale: float = 1.0
+
+    def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
+        def branch(name: str, x: Tensor) -> Tensor:
+            block: Block = getattr(self, name)
+            before: Norm | None = getattr(self, f"{name}_norm")
+            after: Norm | None = getattr(self, f"{name}_out_norm", None)
+            y = x if before is None else before(ops, w[f"{name}_norm"], x, ctx)
+            y = block(ops, w[name], y, ctx)
+            y = y if after is None else after(ops, w[f"{name}_out_norm"], y, ctx)
+            return x + (y if self.residual_scale == 1.0 else y * self.residual_scale)
+
+        x = branch("mixer", x)
+        if self.cross is not None:
+            x = branch("cross", x)
+        return branch("ffn", x)

@@ -1,0 +1,23 @@
+"""rms_norm: root-mean-square norm."""
+
+from dataclasses import dataclass
+
+from inferflow_core.axes import Dims
+from inferflow_core.block import Norm, Param, Scope
+from inferflow_core.context import Context
+from inferflow_core.ops import Ops, Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class RMSNorm(Norm):
+    """Root-mean-square norm (Zhang & Sennrich 2019): x / sqrt(mean(x^2) + eps) * weight."""
+
+    eps: float = 1e-5
+    weight: bool = True
+    unit_offset: bool = False
+
+    def params(self, dims: Dims) -> dict[str, Param]:
+        return {"weight": Param(*dims.own, dims.hidden)} if self.weight else {}
+
+    def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
+        return ops.rms_norm(x, w.get("weight"), eps=self.eps, unit_offset=self.unit_offset)

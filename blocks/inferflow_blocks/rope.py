@@ -1,0 +1,147 @@
+"""rope: rotary position embedding, with every published way to stretch its context."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from inferflow_core.block import Position, Scope
+from inferflow_core.context import Context
+from inferflow_core.errors import ShapeError, nearest
+from inferflow_core.ops import Ops, Tensor
+from inferflow_core.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rope(Position):
+    """Rotary position embedding (Su et al. 2021).
+
+    `scaling` is the checkpoint's own table (`rope_scaling`). Frequencies depend on the declared
+    context, never on a sequence's current length: a cached key is never rotated again.
+    """
+
+    theta: float = 10000.0
+    fraction: float = 1.0
+    dims: int | None = None
+    interleaved: bool = False
+    scaling: Table | None = None
+    context: int | None = None
+    original_context: int | None = None
+
+    def rotate(self, ops: Ops, w: Scope, x: Tensor, ctx: Context, *, width: int) -> Tensor:
+        count = self.dims if self.dims is not None else int(width * self.fraction)
+        frequencies, scale = self.frequencies(count, ctx.dims.context)
+        return ops.rope(
+            x, ctx.positions, frequencies, interleaved=self.interleaved, scale=scale
+        )
+
+    def frequencies(self, count: int, run_context: int) -> tuple[tuple[float, ...], float]:
+        """Radians a position of each of `count / 2` pairs, and the factor of cosine and sine."""
+        scaling = self.scaling or {}
+        kind = str(scaling.get("rope_type", scaling.get("type", "default")))
+        method = SCALINGS.get(kind)
+        if method is None:
+            raise ShapeError(
+                f"rope.scaling has rope_type {kind!r}.{nearest(kind, SCALINGS)} "
+                f"(allowed: {', '.join(SCALINGS)})"
+            )
+        try:
+            return method(self, scaling, count, run_context)
+        except KeyError as missing:
+            raise ShapeError(f"rope.scaling of type {kind!r} lacks the key {missing}") from None
+
+    def plain(self, count: int, theta: float | None = None) -> list[float]:
+        base = self.theta if theta is None else theta
+        return [base ** (-2 * i / count) for i in range(count // 2)]
+
+    def trained(self, scaling: Mapping[str, Any]) -> int:
+        """The context before extension."""
+        length = scaling.get("original_max_position_embeddings") or self.original_context
+        length = length or self.context
+        if length is None:
+            raise KeyError("original_max_position_embeddings")
+        return int(length)
+
+
+Frequencies = tuple[tuple[float, ...], float]
+Scaling = Callable[[Rope, Mapping[str, Any], int, int], Frequencies]
+
+
+def default(rope: Rope, scaling: Mapping[str, Any], count: int, run_context: int) -> Frequencies:
+    return tuple(rope.plain(count)), 1.0
+
+
+def linear(rope: Rope, scaling: Mapping[str, Any], count: int, run_context: int) -> Frequencies:
+    """Position interpolation (Chen et al. 2023)."""
+    return tuple(f / scaling["factor"] for f in rope.plain(count)), 1.0
+
+
+def dynamic(rope: Rope, scaling: Mapping[str, Any], count: int, run_context: int) -> Frequencies:
+    """NTK-aware base change, for the declared context where it is beyond the trained one."""
+    factor, trained = scaling["factor"], rope.trained(scaling)
+    stretch = factor * max(run_context, trained) / trained - (factor - 1)
+    return tuple(rope.plain(count, rope.theta * stretch ** (count / (count - 2)))), 1.0
+
+
+def llama3(rope: Rope, scaling: Mapping[str, Any], count: int, run_context: int) -> Frequencies:
+    """Llama 3.1's: long waves are interpolated, short ones kept, those between blended."""
+    factor, trained = scaling["factor"], rope.trained(scaling)
+    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+
+    def stretch(f: float) -> float:
+        turns = trained * f / (2 * math.pi)
+        kept = min(max((turns - low) / (high - low), 0.0), 1.0)
+        return (1 - kept) * f / factor + kept * f
+
+    return tuple(stretch(f) for f in rope.plain(count)), 1.0
+
+
+def yarn(rope: Rope, scaling: Mapping[str, Any], count: int, run_context: int) -> Frequencies:
+    """YaRN (Peng et al. 2023), with DeepSeek's `mscale` and `mscale_all_dim`."""
+    trained = rope.trained(scaling)
+    factor = scaling.get("factor") or (rope.context or trained) / trained
+
+    def channel(turns: float) -> float:
+        return count * math.log(trained / (turns * 2 * math.pi)) / (2 * math.log(rope.theta))
+
+    low, high = channel(scaling.get("beta_fast") or 32), channel(scaling.get("beta_slow") or 1)
+    if scaling.get("truncate", True):
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, count - 1)
+    span = (high - low) or 0.001
+    ramp = [min(max((i - low) / span, 0.0), 1.0) for i in range(count // 2)]
+    mixed = (f / factor * r + f * (1 - r) for f, r in zip(rope.plain(count), ramp, strict=True))
+    return tuple(mixed), _yarn_scale(scaling, factor)
+
+
+def _yarn_scale(scaling: Mapping[str, Any], factor: float) -> float:
+    def mscale(weight: float) -> float:
+        return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1.0
+
+    if scaling.get("attention_factor") is not None:
+        return float(scaling["attention_factor"])
+    if scaling.get("mscale") and scaling.get("mscale_all_dim"):
+        return mscale(scaling["mscale"]) / mscale(scaling["mscale_all_dim"])
+    return mscale(1.0)
+
+
+def longrope(rope: Rope, scaling: Mapping[str, Any], count: int, run_context: int) -> Frequencies:
+    """LongRoPE (Ding et al. 2024): a factor a pair, `long` if the declared context needs it."""
+    trained = rope.trained(scaling)
+    factors = scaling["long_factor" if run_context > trained else "short_factor"]
+    factor = (rope.context or trained) / trained
+    scale = scaling.get("attention_factor")
+    if scale is None:
+        scale = 1.0 if factor <= 1 else math.sqrt(1 + math.log(factor) / math.log(trained))
+    plain = rope.plain(count)
+    return tuple(f / e for f, e in zip(plain, factors, strict=True)), float(scale)
+
+
+SCALINGS: Mapping[str, Scaling] = {
+    "default": default,
+    "linear": linear,
+    "dynamic": dynamic,
+    "llama3": llama3,
+    "yarn": yarn,
+    "longrope": longrope,
+}

@@ -1,0 +1,59 @@
+"""token_embedding: ids to vectors."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from inferflow_core.axes import Axis, Dims
+from inferflow_core.block import Block, Embedding, Norm, Param, Position, Scope, linear_params
+from inferflow_core.context import Context
+from inferflow_core.ops import Ops, Tensor, linear
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenEmbedding(Embedding):
+    """token * scale -> (project tokens) -> + types -> + position -> norm -> (project the sum)."""
+
+    width: int | None = None
+    project: Literal["none", "tokens", "sum"] = "none"
+    project_bias: bool = False
+    scale: float = 1.0
+    position: Position | None = None
+    types: int = 0
+    norm: Norm | None = None
+
+    def _inner(self, dims: Dims) -> Axis:
+        """The axis of the token table."""
+        return dims.hidden if self.width is None else Axis("embed", self.width)
+
+    def _summed(self, dims: Dims) -> Dims:
+        """What types, position and norm see."""
+        inner = self._inner(dims) if self.project == "sum" else dims.hidden
+        return replace(dims, hidden=inner)
+
+    def params(self, dims: Dims) -> dict[str, Param]:
+        params = {"tokens.weight": Param(dims.vocab, self._inner(dims))}
+        if self.project != "none":
+            inner = self._inner(dims)
+            params |= linear_params("project", dims.hidden, inner, bias=self.project_bias)
+        if self.types:
+            params["types.weight"] = Param(Axis("types", self.types), self._summed(dims).hidden)
+        return params
+
+    def children(self, dims: Dims) -> dict[str, tuple[Block, Dims]]:
+        summed = self._summed(dims)
+        return {name: (block, summed) for name, (block, _) in super().children(dims).items()}
+
+    def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
+        y = ops.rows(w.tokens.weight, x)
+        if self.scale != 1.0:
+            y = y * self.scale
+        if self.project == "tokens":
+            y = linear(ops, w.project, y)
+        if self.types:
+            y = y + ops.rows(w.types.weight, ctx.token_types)
+        if self.position is not None:
+            added = self.position.embed(ops, w.position, ctx)
+            y = y if added is None else y + added
+        if self.norm is not None:
+            y = self.norm(ops, w.norm, y, ctx)
+        return linear(ops, w.project, y) if self.project == "sum" else y

@@ -1,0 +1,292 @@
+"""Ops: the handle through which a block computes.
+
+A backend must run the primitives; the composites (`rms_norm`, `rope`, `glu` ...) decompose into
+them (`decompositions.py`), and a backend may run natively those that pay. An op of a third party
+is reached with `ops.op("xyz.name")(...)`.
+
+Shapes are written [rows, ..., channels]; elementwise ops broadcast as numpy does. Params and states
+are opaque handles: `value(w)` makes a small float param a tensor.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from inferflow_core.axes import Axis
+
+if TYPE_CHECKING:
+    from inferflow_core.block import Block, Scope
+    from inferflow_core.context import Context
+
+
+class Tensor(Protocol):
+    """A traced value, or an array of the backend that runs eagerly."""
+
+    def __add__(self, other: Any, /) -> Any: ...
+    def __radd__(self, other: Any, /) -> Any: ...
+    def __sub__(self, other: Any, /) -> Any: ...
+    def __rsub__(self, other: Any, /) -> Any: ...
+    def __mul__(self, other: Any, /) -> Any: ...
+    def __rmul__(self, other: Any, /) -> Any: ...
+
+
+Number = Tensor | float
+BiasRule = Callable[["Ops", Tensor, Tensor, Tensor], Tensor]
+
+PRIMITIVES = frozenset(
+    "add sub mul div maximum minimum exp log sqrt tanh erf sin cos less where sum max slice concat "
+    "split_axis merge_axes expand select gather top_k to_float constant value "
+    "linear rows append attention expert_linear".split()
+)
+"""What every backend must run."""
+
+
+class Ops(ABC):
+    """The op vocabulary. A subclass says what applying an op means: run it, or record it."""
+
+    @abstractmethod
+    def apply(self, op: str, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        """One op: its tensor, or a tuple of tensors, or None for `append`."""
+
+    def scope(self, path: str) -> AbstractContextManager[None]:
+        """The path of the block that is running, for messages."""
+        return nullcontext()
+
+    def call(self, block: Block, w: Scope, x: Tensor, ctx: Context) -> Any:
+        """Runs a block that is likely to be repeated: a tracer records it once."""
+        return block(self, w, x, ctx)
+
+    def op(self, name: str) -> Callable[..., Any]:
+        """An op by name: positional arguments are tensors, keywords its attributes."""
+        return lambda *inputs, **attrs: self.apply(name, inputs, attrs)
+
+    def _lift(self, x: Number) -> Tensor:
+        return self.constant([float(x)]) if isinstance(x, int | float) else x
+
+    def _elementwise(self, op: str, *inputs: Number) -> Tensor:
+        return self.apply(op, [self._lift(x) for x in inputs], {})
+
+    # --- elementwise primitives -------------------------------------------------------------
+
+    def add(self, x: Number, y: Number) -> Tensor:
+        return self._elementwise("add", x, y)
+
+    def sub(self, x: Number, y: Number) -> Tensor:
+        return self._elementwise("sub", x, y)
+
+    def mul(self, x: Number, y: Number) -> Tensor:
+        return self._elementwise("mul", x, y)
+
+    def div(self, x: Number, y: Number) -> Tensor:
+        return self._elementwise("div", x, y)
+
+    def maximum(self, x: Number, y: Number) -> Tensor:
+        return self._elementwise("maximum", x, y)
+
+    def minimum(self, x: Number, y: Number) -> Tensor:
+        return self._elementwise("minimum", x, y)
+
+    def exp(self, x: Tensor) -> Tensor:
+        return self.apply("exp", [x], {})
+
+    def log(self, x: Tensor) -> Tensor:
+        return self.apply("log", [x], {})
+
+    def sqrt(self, x: Tensor) -> Tensor:
+        return self.apply("sqrt", [x], {})
+
+    def tanh(self, x: Tensor) -> Tensor:
+        return self.apply("tanh", [x], {})
+
+    def erf(self, x: Tensor) -> Tensor:
+        return self.apply("erf", [x], {})
+
+    def sin(self, x: Tensor) -> Tensor:
+        return self.apply("sin", [x], {})
+
+    def cos(self, x: Tensor) -> Tensor:
+        return self.apply("cos", [x], {})
+
+    def less(self, x: Number, y: Number) -> Tensor:
+        """bool."""
+        return self._elementwise("less", x, y)
+
+    def where(self, condition: Tensor, x: Number, y: Number) -> Tensor:
+        return self._elementwise("where", condition, x, y)
+
+    def to_float(self, x: Tensor) -> Tensor:
+        """int or bool -> float32."""
+        return self.apply("to_float", [x], {})
+
+    # --- reductions, over the last axis, which stays with size 1 ------------------------------
+
+    def sum(self, x: Tensor) -> Tensor:
+        return self.apply("sum", [x], {})
+
+    def max(self, x: Tensor) -> Tensor:
+        return self.apply("max", [x], {})
+
+    # --- shapes -------------------------------------------------------------------------------
+
+    def slice(self, x: Tensor, start: int, stop: int) -> Tensor:
+        """Columns start:stop of the last axis."""
+        return self.apply("slice", [x], {"start": start, "stop": stop})
+
+    def concat(self, *parts: Tensor) -> Tensor:
+        """Joins along the last axis."""
+        return self.apply("concat", parts, {})
+
+    def split_axis(self, x: Tensor, *axes: Axis) -> Tensor:
+        """[..., a*b] -> [..., a, b]."""
+        return self.apply("split_axis", [x], {"axes": axes})
+
+    def merge_axes(self, x: Tensor, count: int = 2) -> Tensor:
+        """[..., a, b] -> [..., a*b]: the last `count` axes become one."""
+        return self.apply("merge_axes", [x], {"count": count})
+
+    def expand(self, x: Tensor, at: int) -> Tensor:
+        """A new axis of size 1; `at` counts from the end of the result (-1: a new last axis)."""
+        return self.apply("expand", [x], {"at": at})
+
+    def select(self, x: Tensor, rows: Tensor) -> Tensor:
+        """x [n, ...], rows int [m] -> [m, ...]."""
+        return self.apply("select", [x, rows], {})
+
+    def gather(self, x: Tensor, index: Tensor) -> Tensor:
+        """x [..., n], index int [..., k] -> [..., k] along the last axis."""
+        return self.apply("gather", [x, index], {})
+
+    def top_k(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k largest of the last axis, largest first, ties by lower index: values, int index."""
+        return self.apply("top_k", [x], {"k": k})
+
+    # --- weights ------------------------------------------------------------------------------
+
+    def constant(self, numbers: Sequence[float], *axes: Axis) -> Tensor:
+        """float32 constants: a table with one axis, or with none a scalar."""
+        return self.apply("constant", [], {"numbers": tuple(numbers), "axes": axes})
+
+    def value(self, w: Any) -> Tensor:
+        """A param as a float32 tensor: for small ones."""
+        return self.apply("value", [w], {})
+
+    def linear(self, x: Tensor, weight: Any, bias: Any = None) -> Tensor:
+        """x [..., in] with weight [out, in] (and bias [out]) -> [..., out]."""
+        return self.apply("linear", [x, weight, bias], {})
+
+    def rows(self, weight: Any, ids: Tensor) -> Tensor:
+        """weight [n, width], ids int [t] -> [t, width]: an embedding."""
+        return self.apply("rows", [weight, ids], {})
+
+    def expert_linear(self, x: Tensor, weight: Any, index: Tensor, bias: Any = None) -> Tensor:
+        """x [t, in] or [t, k, in], weight [experts, out, in], index int [t, k] -> [t, k, out]."""
+        return self.apply("expert_linear", [x, weight, index, bias], {})
+
+    # --- caches -------------------------------------------------------------------------------
+
+    def append(self, state: Any, x: Tensor, ctx: Context) -> None:
+        """Writes a row a token of x [T, *row] into a TokenState."""
+        self.apply("append", [state, x, ctx.positions, ctx.seq_of, ctx.block_tables], {})
+
+    def attention(
+        self,
+        q: Tensor,
+        keys: Any,
+        values: Any,
+        ctx: Context,
+        *,
+        scale: float,
+        causal: bool = True,
+        window: int | None = None,
+        softcap: float | None = None,
+        sinks: Any = None,
+        bias: BiasRule | None = None,
+    ) -> Tensor:
+        """q [T, heads, width] over the cached keys (kv_heads, width) and values (kv_heads, v).
+
+        Returns [T, heads, v]. Scores are scaled, capped (`c * tanh(s / c)`), biased, masked
+        (causal; `window` the last so many keys, or without causal window/2 to each side), and a
+        softmax with float32 statistics weighs the values; `sinks` [heads] joins its denominator.
+        Heads share kv heads in equal consecutive groups.
+        """
+        columns = [ctx.positions, ctx.offsets, ctx.lengths, ctx.block_tables]
+        attrs = {"scale": scale, "causal": causal, "window": window, "softcap": softcap}
+        return self.apply("attention", [q, keys, values, *columns, sinks], {**attrs, "bias": bias})
+
+    # --- composites ---------------------------------------------------------------------------
+
+    def mean(self, x: Tensor) -> Tensor:
+        return self.apply("mean", [x], {})
+
+    def sigmoid(self, x: Tensor) -> Tensor:
+        return self.apply("sigmoid", [x], {})
+
+    def softmax(self, x: Tensor) -> Tensor:
+        """Over the last axis."""
+        return self.apply("softmax", [x], {})
+
+    def activation(self, x: Tensor, act: str) -> Tensor:
+        """One of `block.ACTIVATIONS`."""
+        return self.apply("activation", [x], {"act": act})
+
+    def glu(
+        self,
+        gate: Tensor,
+        up: Tensor,
+        act: str,
+        *,
+        limit: float | None = None,
+        up_offset: float = 0.0,
+    ) -> Tensor:
+        """act(gate) * (up + up_offset); `limit` clamps gate above and up on both sides first."""
+        return self.apply("glu", [gate, up], {"act": act, "limit": limit, "up_offset": up_offset})
+
+    def softcap(self, x: Tensor, cap: float) -> Tensor:
+        """cap * tanh(x / cap)."""
+        return self.apply("softcap", [x], {"cap": cap})
+
+    def clamp(self, x: Tensor, low: float, high: float) -> Tensor:
+        return self.apply("clamp", [x], {"low": low, "high": high})
+
+    def rms_norm(
+        self, x: Tensor, weight: Any = None, *, eps: float = 1e-5, unit_offset: bool = False
+    ) -> Tensor:
+        """x / sqrt(mean(x^2) + eps), times weight, or with `unit_offset` times (1 + weight)."""
+        return self.apply("rms_norm", [x, weight], {"eps": eps, "unit_offset": unit_offset})
+
+    def layer_norm(
+        self,
+        x: Tensor,
+        weight: Any = None,
+        bias: Any = None,
+        *,
+        eps: float = 1e-5,
+        unit_offset: bool = False,
+    ) -> Tensor:
+        """(x - mean) / sqrt(variance + eps), times weight or (1 + weight), plus bias."""
+        return self.apply("layer_norm", [x, weight, bias], {"eps": eps, "unit_offset": unit_offset})
+
+    def rope(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        frequencies: Sequence[float],
+        *,
+        interleaved: bool = False,
+        scale: float = 1.0,
+    ) -> Tensor:
+        """Rotates the first 2*len(frequencies) channels of x [T, heads, width] (Su et al. 2021).
+
+        Pair i turns by position * frequencies[i]; cosine and sine are multiplied by `scale`.
+        Pairs are (i, i + n) or, interleaved, (2i, 2i + 1).
+        """
+        attrs = {"frequencies": tuple(frequencies), "interleaved": interleaved, "scale": scale}
+        return self.apply("rope", [x, positions], attrs)
+
+
+def linear(ops: Ops, w: Scope, x: Tensor) -> Tensor:
+    """The linear map whose params are `w.weight` and, where declared, `w.bias`."""
+    return ops.linear(x, cast("Any", w).weight, w.get("bias"))
