@@ -327,5 +327,3 @@ def all_aliases(block: Block, dims: Dims) -> dict[str, str]:
         for name, target in inner.aliases(inner_dims).items():
             found[prefix + name] = prefix + target
     return found
-
-

@@ -186,7 +186,9 @@ def _installed() -> list[Entry]:
             if name != HOME and "." not in point.name:
                 problem = f"undotted names belong to {HOME}; call it 'yourprefix.{point.name}'"
             kind = kinds[point.group]
-            entries.append(Entry(kind, point.name, point.value, name, distribution.version, problem))
+            entries.append(
+                Entry(kind, point.name, point.value, name, distribution.version, problem)
+            )
     return entries
 
 

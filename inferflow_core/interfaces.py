@@ -181,9 +181,7 @@ class Sampler(Protocol):
         allowed. They are finite numbers."""
         ...
 
-    def __call__(
-        self, logits: Array, columns: Mapping[str, Array], step: SampleStep
-    ) -> Array:
+    def __call__(self, logits: Array, columns: Mapping[str, Array], step: SampleStep) -> Array:
         """float32 [rows, vocab] -> the same shape; -inf is "cannot be chosen". `columns` has a
         float64 [rows] array for each field. A row's result depends on that row alone. `logits`
         may be written to."""
@@ -333,9 +331,7 @@ class Engine(Protocol):
     context: int
     max_sequences: int
 
-    def submit(
-        self, request: Request, sink: Callable[[TokenEvent], None] | None = None
-    ) -> Stream:
+    def submit(self, request: Request, sink: Callable[[TokenEvent], None] | None = None) -> Stream:
         """Queues a request. `sink` gets the events in the engine's thread and must not block;
         without it, iterate the stream. Raises RequestError, OverloadedError, EngineError."""
         ...

@@ -37,9 +37,12 @@ Number = Tensor | float
 BiasRule = Callable[["Ops", Tensor, Tensor, Tensor], Tensor]
 
 PRIMITIVES = frozenset(
-    "add sub mul div maximum minimum exp log sqrt tanh erf sin cos less where sum max slice concat "
-    "split_axis merge_axes expand select gather top_k to_float constant value "
-    "linear rows append attention expert_linear".split()
+    {
+        *("add", "sub", "mul", "div", "maximum", "minimum", "less", "where", "to_float"),
+        *("exp", "log", "sqrt", "tanh", "erf", "sin", "cos", "sum", "max"),
+        *("slice", "concat", "split_axis", "merge_axes", "expand", "select", "gather", "top_k"),
+        *("constant", "value", "linear", "rows", "expert_linear", "append", "attention"),
+    }
 )
 """What every backend must run."""
 

@@ -177,12 +177,15 @@ def rope(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
     return (x,)
 
 
+ELEMENTWISE = ("add", "sub", "mul", "div", "maximum", "minimum", "where", "glu")
+SAME = ("exp", "log", "sqrt", "tanh", "erf", "sin", "cos", "value")
+SAME_COMPOSITE = ("softmax", "sigmoid", "activation", "softcap", "clamp")
+
 RULES: dict[str, Rule] = {
-    **dict.fromkeys("add sub mul div maximum minimum where glu".split(), broadcast),
-    **dict.fromkeys("exp log sqrt tanh erf sin cos softmax sigmoid activation".split(), same),
-    **dict.fromkeys("softcap clamp value".split(), same),
-    **dict.fromkeys(["sum", "max", "mean"], reduce),
-    **dict.fromkeys(["rms_norm", "layer_norm"], norm),
+    **dict.fromkeys(ELEMENTWISE, broadcast),
+    **dict.fromkeys(SAME + SAME_COMPOSITE, same),
+    **dict.fromkeys(("sum", "max", "mean"), reduce),
+    **dict.fromkeys(("rms_norm", "layer_norm"), norm),
     "less": less,
     "to_float": to_float,
     "slice": slice_,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -97,7 +97,7 @@ class Tracer(Ops):
         self._last_id = 0
 
     @contextmanager
-    def scope(self, path: str) -> Iterator[None]:
+    def scope(self, path: str) -> Generator[None]:
         outer, self._path = self._path, path
         try:
             yield
@@ -150,9 +150,7 @@ class Tracer(Ops):
         self._steps.append(Call(name, (traced.value,), values, w.path))
         return results[0]
 
-    def _function(
-        self, name: str, block: Block, w: Scope, x: Traced, ctx: Context
-    ) -> Function:
+    def _function(self, name: str, block: Block, w: Scope, x: Traced, ctx: Context) -> Function:
         outer, self._steps = self._steps, []
         self._prefix = w.path
         argument = self.input(x.axes, x.value.dtype)

@@ -31,9 +31,7 @@ class Rope(Position):
     def rotate(self, ops: Ops, w: Scope, x: Tensor, ctx: Context, *, width: int) -> Tensor:
         count = self.dims if self.dims is not None else int(width * self.fraction)
         frequencies, scale = self.frequencies(count, ctx.dims.context)
-        return ops.rope(
-            x, ctx.positions, frequencies, interleaved=self.interleaved, scale=scale
-        )
+        return ops.rope(x, ctx.positions, frequencies, interleaved=self.interleaved, scale=scale)
 
     def frequencies(self, count: int, run_context: int) -> tuple[tuple[float, ...], float]:
         """Radians a position of each of `count / 2` pairs, and the factor of cosine and sine."""

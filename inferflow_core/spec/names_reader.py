@@ -103,7 +103,7 @@ def _check_table(table: dict[str, Any], name: str, problems: list[Problem]) -> N
         problems.append(Problem(path, message))
 
     keys = ("names", "name", "extends", "strip", "ignore", "extra_layers", "map")
-    for key in table.keys() - set(keys):
+    for key in (key for key in table if key not in keys):
         problem(key, f"unknown key.{nearest(key, keys)}  (keys: {', '.join(keys)})")
     if table.get("names") != FORMAT or isinstance(table.get("names"), bool):
         problem("names", f"must be {FORMAT}, the version of the format")
@@ -131,7 +131,7 @@ def _entry_problems(key: str, entry: Any) -> Iterable[str]:
         yield "must be a param's path, or a table of operations"
         return
     table = {"to": entry} if isinstance(entry, str) else cast("dict[str, Any]", entry)
-    for word in table.keys() - set(OPERATIONS):
+    for word in (word for word in table if word not in OPERATIONS):
         yield f"unknown operation {word!r}.{nearest(word, OPERATIONS)}"
     if ("to" in table) == ("split" in table):
         yield "needs either `to` or `split`"

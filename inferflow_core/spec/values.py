@@ -28,13 +28,6 @@ from inferflow_core.spec.nodes import (
 from inferflow_core.spec.problems import Wrong, keys_of
 from inferflow_core.spec.reader import LARGEST_INT
 
-REFERENCE = re.compile(r"\$\{([^{}]*)\}")
-PASTED = re.compile(r"\$\{(config|model|weights|none)\b")
-QUESTIONS: Mapping[str, tuple[str, ...]] = {
-    "first": ("first",),
-    "every": ("every", "from"),
-    "among": ("among",),
-}
 MAX_NESTING = 64
 MAX_VALUES = 400_000
 CHECKPOINT = "checkpoint"
@@ -50,36 +43,6 @@ class LayerIndex:
     def read(self) -> int:
         self.asked = True
         return self.index
-
-
-@dataclass(frozen=True)
-class Reference:
-    """`${root.rest}`; `optional` with a question mark."""
-
-    path: str
-    optional: bool
-
-    @property
-    def parts(self) -> list[str]:
-        return self.path.split(".")
-
-
-def reference_in(leaf: Leaf) -> Reference | None:
-    """The reference that a leaf is, if it is one. Raises Wrong for one inside of other text."""
-    if not isinstance(leaf.value, str):
-        return None
-    found = REFERENCE.fullmatch(leaf.value)
-    if found is None:
-        if PASTED.search(leaf.value):
-            raise Wrong(leaf.at, f"a reference must be the whole value, found {leaf.value!r}")
-        return None
-    path, optional = found[1].removesuffix("?"), found[1].endswith("?")
-    root, _, rest = path.partition(".")
-    if path == "none" or path == "weights.source" or (root in ("config", "model") and rest):
-        return Reference(path, optional)
-    known = ("config", "model", "weights.source", "none")
-    allowed = "${config.…}, ${model.…}, ${weights.source} and ${none}"
-    raise Wrong(leaf.at, f"no reference ${{{path}}}.{nearest(root, known)} (there are {allowed})")
 
 
 class Values:
@@ -159,22 +122,20 @@ class Values:
 
     def _of_config(self, key: str, node: Leaf, optional: bool) -> Value:
         self.asked.add(key)
-        value = _look_up(self._config, key)
+        value = look_up(self._config, key)
         if value is not None:
             return Datum(value, node.at, CHECKPOINT)
         defaults = self._root.get("config")
-        default = _written(defaults, key)
+        default = written(defaults, key)
         if default is not None:
             found = self.value(default, None)
             if isinstance(found, Datum):
                 return Datum(found.value, found.at, f"{found.origin} [config]")
-            if found is None or isinstance(found, Array) or optional:
-                return found
             return found
         if optional:
             return None
-        written = defaults.items if isinstance(defaults, Section) else {}
-        close = nearest(key, [*self._config, *written])
+        own = defaults.items if isinstance(defaults, Section) else {}
+        close = nearest(key, [*self._config, *own])
         raise Wrong(node.at, f"the checkpoint's config has no {key!r}.{close}")
 
     def _of_model(
@@ -300,61 +261,3 @@ class Values:
                 return number
         found = repr(value.value) if isinstance(value, Datum) else "a table or list"
         raise Wrong(node.at, f"expected a number, found {found}")
-
-
-def case_parts(node: Section) -> tuple[Node, Mapping[str, Node], Node | None]:
-    """V, the branches and `else` of a case table. Raises Wrong if it has another form."""
-    for key in node.items:
-        if key not in CASE_KEYS:
-            raise Wrong(f"{node.at}.{key}", "a table with `case` has only `of` and `else` beside it")
-    of = node.get("of")
-    otherwise = node.get("else")
-    if of is None and otherwise is None:
-        raise Wrong(node.at, "a case needs `of`, `else` or both")
-    if of is not None and not isinstance(of, Section):
-        raise Wrong(f"{node.at}.of", "must be a table from texts to values")
-    return node.items["case"], {} if of is None else of.items, otherwise
-
-
-def layer_question(node: Section) -> bool:
-    """Whether V is one of `first`, `every`, `among`. Raises Wrong for keys beside them."""
-    kind = next((key for key in QUESTIONS if key in node.items), None)
-    if kind is None:
-        return False
-    for key in node.items:
-        if key not in QUESTIONS[kind]:
-            raise Wrong(f"{node.at}.{key}", f"unknown key (keys: {keys_of(QUESTIONS[kind])})")
-    return True
-
-
-def function_operands(node: Section, name: str) -> tuple[Node, ...]:
-    """The operands of a function table. Raises Wrong if there are too many or too few."""
-    operand = node.items[name]
-    if FUNCTIONS[name] == 1:
-        return (operand,)
-    if not isinstance(operand, Array) or len(operand.items) != FUNCTIONS[name]:
-        raise Wrong(node.at, f"`{name}` needs a list of {FUNCTIONS[name]} numbers")
-    return operand.items
-
-
-def _look_up(config: Mapping[str, Any], key: str) -> Any:
-    """A config value by its whole name (GGUF names have dots), else from nested tables."""
-    if (value := config.get(key)) is not None:
-        return value
-    place: Any = config
-    for part in key.split("."):
-        if not isinstance(place, Mapping):
-            return None
-        place = cast("Mapping[str, Any]", place).get(part)
-    return place
-
-
-def _written(defaults: Node | None, key: str) -> Node | None:
-    if isinstance(defaults, Section) and (whole := defaults.get(key)) is not None:
-        return whole
-    place = defaults
-    for part in key.split("."):
-        if not isinstance(place, Section):
-            return None
-        place = place.get(part)
-    return place

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from inferflow_backends.numpy.kernels import KERNELS
 from inferflow_core.catalog import Catalog
 from inferflow_core.ops import Ops
 from inferflow_core.optable import OpTable
-
-from inferflow_backends.numpy.kernels import KERNELS
 
 
 class EagerOps(Ops):
     """Runs an op's kernel, else its reference, else its decomposition."""
 
-    def __init__(self, table: OpTable | None = None, *, native: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, table: OpTable | None = None, *, native: frozenset[str] | None = None
+    ) -> None:
         self._table = table or OpTable(Catalog([]))
         self._native = frozenset(KERNELS) if native is None else native
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from inferflow_core.graph import Function, Graph, Node, Operand, ParamRef, Value, flatten, needed
 from inferflow_core.interfaces import Sizes, Step, Weight
 
