@@ -89,10 +89,15 @@ def _section(
 ) -> list[str]:
     if not items:
         return []
-    shown = list(items)[:SHOWN]
+    shown = {_printable(item): describe(item) for item in list(items)[:SHOWN]}
     width = max(map(len, shown))
-    lines = [f"  {title}:", *(f"    {item:<{width}}  {describe(item)}" for item in shown)]
+    lines = [f"  {title}:", *(f"    {item:<{width}}  {text}" for item, text in shown.items())]
     return lines + ([f"    … and {len(items) - SHOWN} more"] if len(items) > SHOWN else [])
+
+
+def _printable(name: str) -> str:
+    """A name from a file, which may hold anything, for a terminal."""
+    return name if name.isprintable() and len(name) <= 160 else ascii(name[:160])
 
 
 def _nearest(name: str, others: Iterable[str]) -> str:

@@ -212,6 +212,13 @@ def test_a_param_that_no_rule_leads_to_says_so():
         run([], {"odd": (1,)}, {})
 
 
+def test_names_from_a_hostile_file_reach_no_terminal():
+    with pytest.raises(BindingError) as caught:
+        run([], {}, {"\x1b[2J\n": (1,), "x" * 999: (1,)})
+    assert "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
 def test_provided_paths_answer_what_a_checkpoint_has():
     rules = (rule("a.{p}", "x.{p}"), rule("ab", "y", "z"), rule("e.{j}", "s", stack="j"))
     names = NameMap("m", rules, ignore=("a.bias",))
