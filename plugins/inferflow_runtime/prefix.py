@@ -14,7 +14,7 @@ class PrefixKeys:
     """
 
     def __init__(
-        self, tokens: Sequence[int], page_tokens: int, salt: str, adapter: int = 0
+        self, tokens: Sequence[int], page_tokens: int, *, salt: str = "", adapter: int = 0
     ) -> None:
         self._tokens = tokens
         self._page_tokens = page_tokens

@@ -1,0 +1,296 @@
+"""The engine `continuous`: iteration-level batching in a thread of its own."""
+
+import logging
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from itertools import count
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from inferflow_core.errors import EngineError, InferflowError, OverloadedError
+from inferflow_core.interfaces import (
+    Program,
+    Request,
+    Sampler,
+    Sizes,
+    Stats,
+    TokenEvent,
+    Tokenizer,
+)
+from inferflow_runtime import sequence as seq
+from inferflow_runtime.batch import assemble
+from inferflow_runtime.evaluation import Evaluation
+from inferflow_runtime.generation import Generation
+from inferflow_runtime.limits import check_request, check_rows
+from inferflow_runtime.prefix import PrefixKeys
+from inferflow_runtime.sampling import Row, SamplerChain, logprobs
+from inferflow_runtime.scheduler import Chunk, Scheduler
+from inferflow_runtime.stream import EventStream
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+HEARTBEAT_S = 0.5
+"""How often an idle engine shows that it lives."""
+
+log = logging.getLogger(__name__)
+
+
+class ContinuousEngine:
+    """Runs one Program. Everything but `submit`, `evaluate`, `stats`, `close` and a stream's
+    `cancel` happens in the engine's own thread, so nothing else needs a lock."""
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        sizes: Sizes,
+        vocab: int,
+        samplers: Sequence[Sampler] = (),
+        tokenizer: Tokenizer | None = None,
+        stop_ids: Collection[int] = (),
+        outputs: Collection[str] = ("logits",),
+        max_queue: int = 256,
+        prefix_cache: bool = True,
+    ) -> None:
+        self.context = sizes.context
+        self.max_sequences = sizes.max_sequences
+        self._program = program
+        self._sizes = sizes
+        self._vocab = vocab
+        self._chain = SamplerChain(samplers)
+        self._tokenizer = tokenizer
+        self._stop_ids = frozenset(stop_ids)
+        self._outputs = frozenset(outputs)
+        self._max_queue = max_queue
+        self._prefix_cache = prefix_cache
+        self._scheduler = Scheduler(sizes)
+        self._numbers = count(1)
+        self._wake = threading.Condition()
+        self._inbox: deque[seq.Sequence] = deque()
+        self._closing = False
+        self._draining = False
+        self._ended: EngineError | None = None
+        self._steps = 0
+        self._heartbeat = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="inferflow-engine", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self, request: Request, sink: Callable[[TokenEvent], None] | None = None
+    ) -> EventStream:
+        """See `interfaces.Engine.submit`."""
+        check_request(
+            request, context=self.context, vocab=self._vocab, text=self._tokenizer is not None
+        )
+        events: SimpleQueue[TokenEvent] = SimpleQueue()
+        stop_ids = frozenset[int]() if request.ignore_stop_ids else self._stop_ids
+        tokens = list(request.ids)
+        task = Generation(
+            request,
+            values=self._chain.values(request.sampling),
+            seed=secrets.randbits(64) if request.seed is None else request.seed,
+            stop_ids=stop_ids | request.stop_ids,
+            most_tokens=min(request.max_tokens, self.context - len(tokens)),
+            decoder=self._tokenizer.stream(prompt=request.ids) if self._tokenizer else None,
+            deliver=sink or events.put,
+        )
+        keys = None
+        if self._prefix_cache and request.reuse_prefix:
+            keys = PrefixKeys(tokens, self._sizes.page_tokens, salt=request.salt)
+        self._queue([seq.Sequence(task=task, tokens=tokens, keys=keys)])
+        return EventStream(
+            next(self._numbers),
+            events if sink is None else None,
+            cancel=lambda: self._cancel([task]),
+            engine_lives=self._thread.is_alive,
+        )
+
+    def evaluate(
+        self,
+        ids: Sequence[Sequence[int]],
+        output: str,
+        *,
+        token_types: Sequence[Sequence[int]] | None = None,
+        chunk: int | None = None,
+    ) -> list[Array]:
+        """See `interfaces.Engine.evaluate`. No prefix is reused: every row is computed."""
+        check_rows(
+            ids,
+            token_types,
+            output,
+            chunk,
+            context=self.context,
+            vocab=self._vocab,
+            outputs=self._outputs,
+        )
+        results: list[Array] = []
+        for first in range(0, len(ids), self.max_sequences):
+            some = range(first, min(first + self.max_sequences, len(ids)))
+            tasks = [Evaluation(output) for _ in some]
+            sequences = [
+                seq.Sequence(
+                    task=task,
+                    tokens=list(ids[i]),
+                    keys=None,
+                    token_types=None if token_types is None else token_types[i],
+                    chunk=chunk,
+                )
+                for i, task in zip(some, tasks, strict=True)
+            ]
+            self._queue(sequences)
+            try:
+                results += [task.result.result() for task in tasks]
+            finally:
+                self._cancel(tasks)
+        return results
+
+    def stats(self) -> Stats:
+        """See `interfaces.Engine.stats`."""
+        return Stats(
+            running=len(self._scheduler.running),
+            waiting=len(self._scheduler.waiting) + len(self._inbox),
+            pages=self._sizes.pages - 1,
+            free_pages=self._scheduler.pool.available,
+            heartbeat_age_s=time.monotonic() - self._heartbeat,
+            steps=self._steps,
+            alive=self._ended is None,
+        )
+
+    def close(self, *, drain: bool = False) -> None:
+        """See `interfaces.Engine.close`. Waits for the thread, unless it is called in it."""
+        with self._wake:
+            self._draining = drain and not self._closing
+            self._closing = True
+            self._wake.notify()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _queue(self, sequences: Sequence[seq.Sequence]) -> None:
+        with self._wake:
+            if self._ended is not None:
+                raise self._ended
+            if self._closing:
+                raise EngineError("the engine is closing and takes no more requests")
+            waiting = len(self._inbox) + len(self._scheduler.waiting)
+            if waiting and waiting + len(sequences) > self._max_queue:
+                raise OverloadedError(
+                    f"{waiting} requests are waiting; the queue holds {self._max_queue}",
+                    hint="try again later",
+                )
+            self._inbox.extend(sequences)
+            self._wake.notify()
+
+    def _cancel(self, tasks: Sequence[seq.Task]) -> None:
+        for task in tasks:
+            task.cancelled = True
+        with self._wake:
+            self._wake.notify()
+
+    # What follows runs in the engine's thread.
+
+    def _run(self) -> None:
+        ended = EngineError("the engine is closed")
+        reason = "cancelled"
+        try:
+            while self._gather():
+                chunks = self._scheduler.plan()
+                if chunks:
+                    self._step(chunks)
+        except BaseException as cause:
+            log.exception("the engine has died")
+            ended = EngineError(f"the engine has died: {type(cause).__name__}: {cause}")
+            reason = "error"
+        with self._wake:
+            self._ended = ended
+            self._scheduler.waiting.extend(self._inbox)
+            self._inbox.clear()
+        for sequence in self._scheduler.everyone():
+            self._scheduler.remove(sequence)
+            sequence.task.end(reason, ended.message if reason == "error" else None)
+        try:
+            self._program.close()
+        except Exception:
+            log.exception("the program did not close")
+
+    def _gather(self) -> bool:
+        """Waits for something to do and takes it in; False when the engine is to end."""
+        with self._wake:
+            while not (self._inbox or self._closing or self._busy):
+                self._heartbeat = time.monotonic()
+                self._wake.wait(HEARTBEAT_S)
+            self._scheduler.waiting.extend(self._inbox)
+            self._inbox.clear()
+            if self._closing and not (self._draining and self._busy):
+                return False
+        self._heartbeat = time.monotonic()
+        for sequence in self._scheduler.everyone():
+            if sequence.task.cancelled:
+                self._scheduler.remove(sequence)
+                sequence.task.end("cancelled")
+        return True
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._scheduler.running or self._scheduler.waiting)
+
+    def _step(self, chunks: Sequence[Chunk]) -> None:
+        step, rows = assemble(chunks, self._sizes.page_tokens)
+        wanted = sorted({chunk.sequence.task.output for chunk in chunks})
+        outputs = self._program.submit(step, wanted).result()
+        self._steps += 1
+        drawing: list[tuple[seq.Sequence, Generation]] = []
+        drawn_rows: list[int] = []
+        for chunk, part in zip(chunks, rows, strict=True):
+            sequence = chunk.sequence
+            self._scheduler.advance(sequence, chunk.count)
+            match sequence.task:
+                case Evaluation() as task:
+                    task.accept(outputs[task.output][part])
+                    if not sequence.remaining:
+                        self._scheduler.remove(sequence)
+                        task.finish()
+                case Generation() as task if not sequence.remaining:
+                    drawing.append((sequence, task))
+                    drawn_rows.append(part.start)
+                case _:
+                    pass
+        if drawing:
+            self._draw(drawing, outputs["logits"], drawn_rows)
+
+    def _draw(
+        self, drawing: Sequence[tuple[seq.Sequence, Generation]], logits: Array, rows: Sequence[int]
+    ) -> None:
+        if len(rows) != len(logits):
+            logits = logits[rows]
+        choices = self._chain.choose(
+            logits,
+            [
+                Row(task.values, task.seed, task.count, sequence.tokens, len(task.request.ids))
+                for sequence, task in drawing
+            ],
+        )
+        for (sequence, task), row, choice in zip(drawing, logits, choices, strict=True):
+            if isinstance(choice, InferflowError):
+                self._fail(sequence, choice.message)
+                continue
+            sequence.tokens.append(choice)
+            task.reused = sequence.reused or 0
+            try:
+                n = task.request.logprobs
+                task.accept(choice, *((None, ()) if n is None else logprobs(row, choice, n)))
+            except BaseException as cause:
+                # A tokenizer's native library panics with a BaseException.
+                log.exception("the text of a request failed")
+                self._fail(sequence, f"decoding failed: {type(cause).__name__}: {cause}")
+                continue
+            if task.finished:
+                self._scheduler.remove(sequence)
+
+    def _fail(self, sequence: seq.Sequence, message: str) -> None:
+        self._scheduler.remove(sequence)
+        sequence.task.end("error", message)

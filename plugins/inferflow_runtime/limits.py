@@ -1,0 +1,60 @@
+"""What the engine refuses before it queues anything."""
+
+from collections.abc import Collection, Sequence
+
+from inferflow_core.errors import RequestError
+from inferflow_core.interfaces import Request
+
+
+def check_request(request: Request, *, context: int, vocab: int, text: bool) -> None:
+    """Raises RequestError. `text`: whether the engine has a tokenizer."""
+    _check_ids(request.ids, vocab)
+    if len(request.ids) >= context:
+        raise RequestError(
+            f"the prompt has {len(request.ids)} tokens; the context of {context} must hold it and "
+            f"at least one more",
+            param="ids",
+        )
+    if request.max_tokens < 1:
+        raise RequestError(f"max_tokens is {request.max_tokens}; at least 1", param="max_tokens")
+    if request.logprobs is not None and not 0 <= request.logprobs <= vocab:
+        raise RequestError(f"logprobs is {request.logprobs}; 0 to {vocab}", param="logprobs")
+    if not all(request.stop):
+        raise RequestError("a stop string is empty", param="stop")
+    if request.stop and not text:
+        raise RequestError("stop strings need a tokenizer; this model has none", param="stop")
+
+
+def check_rows(
+    ids: Sequence[Sequence[int]],
+    token_types: Sequence[Sequence[int]] | None,
+    output: str,
+    chunk: int | None,
+    *,
+    context: int,
+    vocab: int,
+    outputs: Collection[str],
+) -> None:
+    """Raises RequestError unless all sequences can be evaluated."""
+    if output not in outputs:
+        has = ", ".join(sorted(outputs))
+        raise RequestError(f"this model has no output {output!r}; it has: {has}")
+    if chunk is not None and chunk < 1:
+        raise RequestError(f"chunk is {chunk}; at least 1", param="chunk")
+    for one in ids:
+        _check_ids(one, vocab)
+        if len(one) > context:
+            raise RequestError(
+                f"a sequence has {len(one)} tokens; the context is {context}", param="ids"
+            )
+    if token_types is not None and [len(t) for t in token_types] != [len(one) for one in ids]:
+        raise RequestError("token_types must be as long as ids", param="token_types")
+
+
+def _check_ids(ids: Sequence[int], vocab: int) -> None:
+    if not ids:
+        raise RequestError("the prompt is empty: there is no token to start from", param="ids")
+    low, high = min(ids), max(ids)
+    if low < 0 or high >= vocab:
+        bad = low if low < 0 else high
+        raise RequestError(f"token id {bad} is outside of 0..{vocab - 1}", param="ids")

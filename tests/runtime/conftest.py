@@ -1,0 +1,181 @@
+"""A program whose logits are a function of the tokens it finds through the block tables."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import pytest
+from inferflow_runtime.continuous import ContinuousEngine
+from inferflow_samplers.min_p import MinP
+from inferflow_samplers.temperature import Temperature
+from inferflow_samplers.top_k import TopK
+from inferflow_samplers.top_p import TopP
+
+from inferflow_core.interfaces import Sizes, Step, TokenEvent
+
+VOCAB = 40
+
+
+def logits_of(history: Sequence[int]) -> np.ndarray[Any, Any]:
+    """float32 [vocab], drawn from the history alone."""
+    seed = crc32(np.array(history, np.int32).tobytes())
+    return np.random.default_rng(seed).standard_normal(VOCAB).astype(np.float32) * 3
+
+
+def greedy_of(prompt: Sequence[int], count: int) -> list[int]:
+    """What any correct engine generates."""
+    tokens = list(prompt)
+    for _ in range(count):
+        tokens.append(int(logits_of(tokens).argmax()))
+    return tokens[len(prompt) :]
+
+
+@dataclass
+class Ready:
+    outputs: dict[str, Any]
+
+    def result(self) -> dict[str, Any]:
+        return self.outputs
+
+
+@dataclass
+class FakeProgram:
+    sizes: Sizes
+    steps: list[Step] = field(default_factory=list)
+    copies: list[tuple[int, int]] = field(default_factory=list)
+    gate: threading.Event | None = None
+    fail_at: int | None = None
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        self.memory = np.full((self.sizes.pages, self.sizes.page_tokens), -1)
+
+    def submit(self, step: Step, outputs: Sequence[str] = ("logits",)) -> Ready:
+        if self.gate is not None:
+            assert self.gate.wait(10)
+        if self.fail_at is not None and len(self.steps) >= self.fail_at:
+            raise RuntimeError("the device is gone")
+        self.steps.append(step)
+        self._check(step)
+        size = self.sizes.page_tokens
+        for token, position, s in zip(step.ids, step.positions, step.seq_of, strict=True):
+            page = step.block_tables[s, position // size]
+            assert page > 0, "a token went to the padding page"
+            self.memory[page, position % size] = token
+        histories = []
+        for row in step.out_rows:
+            s, end = step.seq_of[row], step.positions[row] + 1
+            pages = step.block_tables[s, : -(-end // size)]
+            histories.append(self.memory[pages].reshape(-1)[:end].tolist())
+        rows = np.array([logits_of(h) for h in histories], np.float32).reshape(-1, VOCAB)
+        return Ready({name: rows if name == "logits" else rows[:, :8] for name in outputs})
+
+    def _check(self, step: Step) -> None:
+        tokens, sequences = len(step.ids), len(step.lengths)
+        assert 0 < tokens <= self.sizes.max_tokens
+        assert 0 < sequences <= self.sizes.max_sequences
+        assert step.offsets[0] == 0
+        assert step.offsets[-1] == tokens
+        for s in range(sequences):
+            begin, end = step.offsets[s], step.offsets[s + 1]
+            assert begin < end
+            assert (step.seq_of[begin:end] == s).all()
+            assert step.positions[begin:end].tolist() == list(
+                range(step.lengths[s] - (end - begin), step.lengths[s])
+            )
+        for array in (step.ids, step.positions, step.seq_of, step.offsets, step.lengths):
+            assert array.dtype == np.int32
+        assert step.block_tables.dtype == step.out_rows.dtype == np.int32
+
+    def copy_page(self, source: int, target: int) -> None:
+        self.copies.append((source, target))
+        self.memory[target] = self.memory[source]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Letters:
+    """A tokenizer of one letter a token: id 0 is "a"; ids past "z" are two letters."""
+
+    vocab_size = VOCAB
+    bos = None
+    eos = None
+    stop_ids: frozenset[int] = frozenset()
+    chat_template = None
+
+    def token(self, id: int) -> str:
+        return chr(97 + id) if id < 26 else "A" + chr(71 + id)
+
+    def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
+        return "".join(map(self.token, ids))
+
+    def encode(self, text: str, *, special: bool = True, parse_special: bool = False) -> list[int]:
+        return [ord(letter) - 97 for letter in text]
+
+    def token_id(self, token: str) -> int | None:
+        return None
+
+    def stream(self, *, skip_special: bool = True, prompt: Sequence[int] = ()) -> "Letters":
+        return self
+
+    def push(self, token: int) -> str:
+        return self.token(token)
+
+    def flush(self) -> str:
+        return ""
+
+
+Make = Callable[..., tuple[ContinuousEngine, FakeProgram]]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """Makes an engine on a fake program; all are closed at the end, and their pages counted."""
+    engines: list[ContinuousEngine] = []
+
+    def build(
+        *,
+        pages: int = 64,
+        page_tokens: int = 4,
+        max_tokens: int = 64,
+        max_sequences: int = 8,
+        context: int = 128,
+        program: FakeProgram | None = None,
+        **options: Any,
+    ) -> tuple[ContinuousEngine, FakeProgram]:
+        sizes = Sizes(pages, page_tokens, max_tokens, max_sequences, context)
+        program = program or FakeProgram(sizes)
+        options.setdefault("samplers", (Temperature(), TopK(), TopP(), MinP()))
+        options.setdefault("tokenizer", Letters())
+        engine = ContinuousEngine(
+            program, sizes=sizes, vocab=VOCAB, outputs=("logits", "hidden"), **options
+        )
+        engines.append(engine)
+        return engine, program
+
+    yield build
+    for engine in engines:
+        if program_gate := getattr(engine._program, "gate", None):
+            program_gate.set()
+        engine.close()
+        engine._scheduler.pool.check([])
+
+
+@pytest.fixture
+def fake() -> SimpleNamespace:
+    """What the fake model would say, for tests that cannot import this file."""
+    return SimpleNamespace(vocab=VOCAB, logits_of=logits_of, greedy_of=greedy_of)
+
+
+def tokens_of(events: Sequence[TokenEvent]) -> list[int]:
+    return [event.token for event in events if event.token is not None]
+
+
+@pytest.fixture
+def tokens() -> Callable[[Sequence[TokenEvent]], list[int]]:
+    return tokens_of
