@@ -1,0 +1,42 @@
+"""Finds the tokenizer of a checkpoint among the installed entries."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from inferflow_core.catalog import Catalog
+from inferflow_core.errors import TokenizerError
+from inferflow_core.interfaces import Checkpoint, Tokenizer
+
+UNREAD = {
+    "tokenizer.model": "SentencePiece",
+    "sentencepiece.bpe.model": "SentencePiece",
+    "spiece.model": "SentencePiece",
+    "vocab.json": "vocab.json + merges.txt",
+    "vocab.txt": "WordPiece",
+}
+"""Files of kinds that no entry here reads, for the error."""
+
+
+def open_tokenizer(
+    checkpoint: Checkpoint, options: Mapping[str, Any], catalog: Catalog
+) -> Tokenizer:
+    """The tokenizer of a model. `options` is the spec's [tokenizer] table.
+
+    `use = "auto"` asks the entries that come with Inferflow; another's is used only where a spec
+    names it. Raises TokenizerError where none fits, ModelFileError for a malformed file, SpecError
+    for options that do not fit the files.
+    """
+    use = options.get("use", "auto")
+    names = [use] if use != "auto" else [n for n in catalog.names("tokenizer") if "." not in n]
+    for name in names:
+        tokenizer = catalog.get("tokenizer", name).open(checkpoint, options)
+        if tokenizer is not None:
+            return tokenizer
+    folder = checkpoint.path if checkpoint.path.is_dir() else checkpoint.path.parent
+    unread = [f"{file} ({kind})" for file, kind in UNREAD.items() if (folder / file).is_file()]
+    found = f"; it has {', '.join(unread)}, which is not read yet" if unread else ""
+    raise TokenizerError(
+        f"{checkpoint.path}: no tokenizer of the kinds {', '.join(names)} is there{found}",
+        hint="put a tokenizer.json (HF folder) or a tokenizer.bin (llama2.c) beside the weights, "
+        "or name another tokenizer: [tokenizer] use",
+    )
