@@ -1,0 +1,39 @@
+# One line a verb; CI (.ci/run) uses the same ones.
+PYTHON ?= python3
+BIN = .venv/bin
+
+serve: .venv/base      ## install, fetch SmolLM2-135M-Instruct, serve it
+	$(BIN)/inferflow serve smollm2-135m-instruct --yes
+
+dev: .venv/dev         ## an environment to work in: .venv
+
+test: .venv/dev        ## every test
+	$(BIN)/python -m pytest
+
+fast: .venv/dev        ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow"
+
+types: .venv/dev
+	$(BIN)/pyright
+
+lint: .venv/dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+fix: .venv/dev
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+docs: .venv/dev        ## writes what is made from the code
+	$(BIN)/python docs/reference.py > docs/reference.md
+
+wheel-test: .venv/dev  ## the fast tests and the example plugin against the built wheel
+	.ci/wheel $(BIN)/python
+
+check: lint types test wheel-test
+
+.venv/base: pyproject.toml
+	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q -e . && touch $@
+
+.venv/dev: pyproject.toml
+	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q -e ".[dev]" && touch $@ .venv/base
+
+.PHONY: serve dev test fast types lint fix docs wheel-test check
