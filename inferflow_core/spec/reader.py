@@ -77,7 +77,7 @@ def read_text(text: str, label: str) -> SpecFile:
     version = raw.get("spec")
     if version is None:
         problems.add("spec", f"missing: a spec begins with `spec = {VERSION}`")
-    elif version != VERSION or isinstance(version, bool):
+    elif version is True or version != VERSION:
         problems.add("spec", f"found {version!r}; this inferflow reads version {VERSION}")
     for key, value in raw.items():
         if key not in (*HEADER, *TABLES):
@@ -108,7 +108,7 @@ def _text(raw: Mapping[str, Any], key: str, problems: Problems) -> str | None:
 
 def _match(raw: Any, problems: Problems) -> tuple[Match, ...]:
     if not isinstance(raw, list):
-        problems.add("match", "must be a list of tables: match = [{ model_type = \"…\" }]")
+        problems.add("match", 'must be a list of tables: match = [{ model_type = "…" }]')
         return ()
     found: list[Match] = []
     for index, item in enumerate(cast("list[Any]", raw)):

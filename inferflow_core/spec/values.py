@@ -4,18 +4,17 @@ Evaluation is lazy, one node at a time: `value` follows references and cases unt
 a list, a final value or nothing. What comes from a checkpoint is a Datum and never looked into.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 from inferflow_core.errors import nearest
+from inferflow_core.spec.forms import QUESTIONS, case_parts, function_operands, layer_question
 from inferflow_core.spec.functions import Number, apply_function, case_text, same_number
 from inferflow_core.spec.merge import merge
 from inferflow_core.spec.nodes import (
     CASE_KEYS,
-    FUNCTIONS,
     Array,
     Datum,
     Layers,
@@ -27,6 +26,7 @@ from inferflow_core.spec.nodes import (
 )
 from inferflow_core.spec.problems import Wrong, keys_of
 from inferflow_core.spec.reader import LARGEST_INT
+from inferflow_core.spec.references import Reference, look_up, reference_in, written
 
 MAX_NESTING = 64
 MAX_VALUES = 400_000
@@ -110,7 +110,7 @@ class Values:
         return found
 
     @contextmanager
-    def _entered(self, path: str, node: Leaf) -> Iterator[None]:
+    def _entered(self, path: str, node: Leaf) -> Generator[None]:
         if path in self._active:
             circle = " -> ".join([*self._active[self._active.index(path) :], path])
             raise Wrong(node.at, f"a circle of references: {circle}")
@@ -134,7 +134,7 @@ class Values:
             return found
         if optional:
             return None
-        own = defaults.items if isinstance(defaults, Section) else {}
+        own = [*defaults.items] if isinstance(defaults, Section) else []
         close = nearest(key, [*self._config, *own])
         raise Wrong(node.at, f"the checkpoint's config has no {key!r}.{close}")
 
@@ -189,7 +189,7 @@ class Values:
         if isinstance(question, Section) and layer_question(question):
             return case_text(self._of_layer(question, layer)), None
         value = self.value(question, layer)
-        if isinstance(value, Array) or (isinstance(value, Datum) and isinstance(value.value, list)):
+        if isinstance(value, Array) or (isinstance(value, Datum) and is_list(value.value)):
             value = self._at_index(value, layer)
         if value is None:
             return "absent", None
@@ -219,12 +219,11 @@ class Values:
             start = question.get("from")
             begin = step - 1 if start is None else self._whole(start, layer)
             return index >= begin and (index - begin) % step == 0
-        value = self.value(question.items["among"], layer)
-        if isinstance(value, Array):
-            return index in [self._whole(item, layer) for item in value.items]
-        if isinstance(value, Datum) and isinstance(value.value, list):
-            items = cast("list[Any]", value.value)
-            return any(isinstance(i, int) and not isinstance(i, bool) and i == index for i in items)
+        among = self.value(question.items["among"], layer)
+        if isinstance(among, Array):
+            return index in [self._whole(item, layer) for item in among.items]
+        if isinstance(among, Datum) and is_list(among.value):
+            return any(type(item) is int and item == index for item in among.value)
         raise Wrong(question.at, "`among` needs a list of whole numbers")
 
     def _index(self, at: str, what: str, layer: LayerIndex | None) -> int:
@@ -261,3 +260,7 @@ class Values:
                 return number
         found = repr(value.value) if isinstance(value, Datum) else "a table or list"
         raise Wrong(node.at, f"expected a number, found {found}")
+
+
+def is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)

@@ -1,0 +1,110 @@
+"""The plugins that a spec names: fetched from the catalog once each, their trouble reported."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from inferflow_core.block import Block
+from inferflow_core.catalog import Catalog
+from inferflow_core.errors import PluginError, nearest
+from inferflow_core.spec.field_types import Either, Field, Named, Type, article, describe, fields_of
+from inferflow_core.spec.nodes import Leaf, Node, Section, join
+from inferflow_core.spec.problems import Problems, keys_of
+
+BLOCK_KINDS = frozenset(
+    ("norm", "position", "mixer", "ffn", "router", "layer", "embedding", "head", "model")
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A plugin's class and fields; `name` is empty for a record."""
+
+    name: str
+    cls: type[Any]
+    fields: dict[str, Field]
+
+    @property
+    def title(self) -> str:
+        return self.name or self.cls.__name__
+
+
+class Entries:
+    def __init__(self, catalog: Catalog, problems: Problems) -> None:
+        self._catalog = catalog
+        self._problems = problems
+        self._known: dict[tuple[str, str], Entry | str] = {}
+
+    def of(self, kind: str, section: Section) -> Entry | None:
+        """The entry that a table names with `use`, or None when that is a problem (reported)."""
+        use = section.get("use")
+        at = join(section.at, "use")
+        if use is None:
+            names = self._catalog.names(kind)
+            have = f" (have: {', '.join(names)})" if 0 < len(names) <= 12 else ""
+            message = f"a table without `use`; {article(kind)} is wanted{have}"
+            self._problems.add(section.at, message)
+            return None
+        if not isinstance(use, Leaf) or not isinstance(use.value, str) or "${" in use.value:
+            self._problems.add(at, "`use` is always a literal name")
+            return None
+        if (kind, use.value) not in self._known:
+            self._known[kind, use.value] = self._load(kind, use.value)
+        known = self._known[kind, use.value]
+        if isinstance(known, str):
+            self._problems.add(at, known)
+            return None
+        return known
+
+    def _load(self, kind: str, name: str) -> Entry | str:
+        try:
+            cls = self._catalog.get(kind, name)
+        except PluginError as error:
+            return error.message
+        if not isinstance(cls, type):
+            return f"{kind} {name!r} is broken: a spec can only use a dataclass"
+        if kind in BLOCK_KINDS and not (issubclass(cls, Block) and cls.kind == kind):
+            return f"{kind} {name!r} is broken: {cls.__name__} is no subclass for this kind"
+        try:
+            return Entry(name, cls, fields_of(cls))
+        except TypeError as error:
+            return f"{kind} {name!r} is broken: {error}"
+
+    def named(self, kind: Type, value: object) -> str:
+        """What is wrong with a text where the type wants an entry's name. Imports nothing."""
+        options = kind.options if isinstance(kind, Either) else (kind,)
+        wanted = next((option for option in options if isinstance(option, Named)), None)
+        if wanted is None or not isinstance(value, str) or value == "auto":
+            return ""
+        try:
+            self._catalog.entry(wanted.kind, value)
+        except PluginError as error:
+            return error.message
+        return ""
+
+    def unknown_keys(self, entry: Entry, section: Section) -> None:
+        """Reports every key that the entry has no field for."""
+        keys = [key for item in entry.fields.values() for key in item.keys]
+        for key in section.items:
+            if key in keys or (key == "use" and entry.name):
+                continue
+            message = f"unknown key of {entry.title}.{nearest(key, keys)} (keys: {keys_of(keys)})"
+            self._problems.add(join(section.at, key), message)
+
+    def missing(
+        self, entry: Entry, item: Field, section: Section, key: str, note: str = ""
+    ) -> None:
+        """Reports a key that has no default and no value."""
+        what = describe(item.type) if key == item.name else "needed by the stack"
+        message = f"missing key of {entry.title}: {what}{note}"
+        self._problems.add(join(section.at, key), message)
+
+
+def record(cls: type[Any]) -> Entry:
+    return Entry("", cls, fields_of(cls))
+
+
+def absent_note(node: Node | None) -> str:
+    """Why a written key has no value."""
+    if isinstance(node, Leaf):
+        return f"; {node.value} is absent here"
+    return "" if node is None else "; its value is absent here"

@@ -1,0 +1,53 @@
+"""`[run]`: how to run a model, as opposed to what it is."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from inferflow_core.interfaces import Sampler
+from inferflow_core.spec.field_types import Named, Plugin
+from inferflow_core.spec.nodes import Node, Section
+from inferflow_core.spec.reader import to_node
+
+DEFAULT_SAMPLERS = ("temperature", "top_k", "top_p", "min_p")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The keys of `[run]`. `samplers` is the chain in order; without it the four usual ones, each
+    with defaults that change nothing."""
+
+    backend: Annotated[str, Named("backend")] = "auto"
+    engine: Annotated[str, Named("engine")] = "continuous"
+    context: int | None = None
+    """Longest sequence; absent: the model's own."""
+    max_sequences: int = 16
+    step_tokens: int = 512
+    page_tokens: int = 16
+    cache_tokens: int | None = None
+    """Tokens that the cache holds; absent: what the sequences need, within memory."""
+    prefix_cache: bool = True
+    max_queue: int = 256
+    samplers: tuple[Annotated[Sampler, Plugin("sampler")], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.page_tokens < 16 or self.page_tokens % 16:
+            raise ValueError(f"page_tokens is {self.page_tokens}; it must be a multiple of 16")
+        for key in ("context", "max_sequences", "step_tokens", "cache_tokens", "max_queue"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ValueError(f"{key} is {value}; it must be at least 1")
+        for index, sampler in enumerate(self.samplers):
+            trouble = sampler.check(vars(sampler))
+            if trouble:
+                raise ValueError(f"samplers.{index}: {trouble}")
+
+
+def with_default_samplers(run: Node | None) -> Node:
+    """`[run]` with the usual chain of samplers where none is written."""
+    if not isinstance(run, Section):
+        run = Section({}, "run", "default")
+    if run.is_case or "samplers" in run.items:
+        return run
+    chain = [{"use": name} for name in DEFAULT_SAMPLERS]
+    samplers = to_node(chain, "run.samplers", "default")
+    return Section({**run.items, "samplers": samplers}, run.at, run.origin)
