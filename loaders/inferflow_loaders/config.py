@@ -1,0 +1,115 @@
+"""One vocabulary of config keys for all sources (SPECS.md part F), from `config_keys.toml`."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, cast
+
+
+@cache
+def _table() -> Mapping[str, Mapping[str, str | list[str]]]:
+    text = files("inferflow_loaders").joinpath("config_keys.toml").read_text("utf-8")
+    return MappingProxyType(tomllib.loads(text))
+
+
+def normalize(raw: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The keys of a source under their own names, and each normalised key beside them.
+
+    `source` is `hf`, `gguf` (raw keys as in the file, `<architecture>.key`) or `llama2c`. The
+    normalised spelling wins over the others, nulls are left out at every depth, a `text_config`
+    is laid over the top level.
+    """
+    config = _without_nulls(raw)
+    if source == "hf":
+        config |= cast("dict[str, Any]", _mapping(config.get("text_config")))
+        _lift_rope_parameters(config)
+    prefix = f"{config.get('general.architecture', '')}." if source == "gguf" else ""
+    for key, spellings in _table().items():
+        names = spellings.get(source, [])
+        for name in [names] if isinstance(names, str) else names:
+            if key not in config and prefix + name in config:
+                config[key] = config[prefix + name]
+    return config
+
+
+def _without_nulls(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_nulls(value) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+        if value is not None
+    }
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _lift_rope_parameters(config: dict[str, Any]) -> None:
+    """`rope_parameters` (Transformers 5) as the older `rope_scaling` and its neighbours.
+
+    A table for each kind of layer has no older form and stays as it is.
+    """
+    table = dict(_mapping(config.get("rope_parameters")))
+    if not table or any(isinstance(value, Mapping) for value in table.values()):
+        return
+    for key in ("rope_theta", "partial_rotary_factor"):
+        if key in table:
+            config.setdefault(key, table.pop(key))
+    config.setdefault("rope_scaling", table)
+
+
+PAIRED_ROPE = frozenset(
+    (
+        *("llama", "llama4", "llada", "mllama", "mistral3", "deci", "solar", "arcee", "apertus"),
+        *("baichuan", "xverse", "orion", "plamo", "starcoder", "internlm2", "minicpm", "smollm3"),
+        *("command-r", "cohere2", "olmo", "arctic", "deepseek", "deepseek2", "plm", "bailingmoe"),
+        *("chatglm", "glm4", "granite", "granitemoe", "granitehybrid", "chameleon", "neo-bert"),
+        *("ernie4_5", "ernie4_5-moe"),
+    )
+)
+"""Architectures of GGUF whose rotary pairs are neighbours (llama.cpp's rope type NORM)."""
+
+SPECIAL_IDS = {
+    "bos_token_id": "tokenizer.ggml.bos_token_id",
+    "eos_token_id": "tokenizer.ggml.eos_token_id",
+    "pad_token_id": "tokenizer.ggml.padding_token_id",
+}
+
+ROPE_SCALING = {
+    "factor": "rope.scaling.factor",
+    "original_max_position_embeddings": "rope.scaling.original_context_length",
+    "beta_fast": "rope.scaling.yarn_beta_fast",
+    "beta_slow": "rope.scaling.yarn_beta_slow",
+}
+"""Keys of a Hugging Face scaling table, and GGUF's spelling after the architecture."""
+
+
+def gguf_config(
+    metadata: Mapping[str, Any], tokens: int, factors: Sequence[float] = ()
+) -> dict[str, Any]:
+    """Normalised config of a GGUF: `metadata` without the tokenizer's arrays, number of `tokens`.
+
+    `factors` are the divisors of the rotary frequencies that Llama 3.1 files carry as a tensor
+    (`rope_freqs.weight`); a `longrope` table says exactly that.
+    """
+    config = normalize(metadata, "gguf")
+    architecture = config.get("general.architecture")
+    if isinstance(architecture, str):
+        config.setdefault("model_type", architecture)
+        if architecture in PAIRED_ROPE:
+            config.setdefault("rope_interleaved", True)
+    if tokens:
+        config.setdefault("vocab_size", tokens)
+    for key, name in SPECIAL_IDS.items():
+        if name in config:
+            config.setdefault(key, config[name])
+    kind = config.get(f"{architecture}.rope.scaling.type", "none")
+    if kind != "none":
+        found = {key: config.get(f"{architecture}.{name}") for key, name in ROPE_SCALING.items()}
+        config["rope_scaling"] = {"rope_type": kind, **_without_nulls(found)}
+    elif factors:
+        table = {"short_factor": [*factors], "long_factor": [*factors], "attention_factor": 1.0}
+        config["rope_scaling"] = {"rope_type": "longrope", **table}
+    return config
