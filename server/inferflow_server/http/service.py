@@ -1,0 +1,182 @@
+"""The model behind the routes: what they may ask of it, and their bounds."""
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from inferflow_core.errors import InferflowError, OverloadedError
+from inferflow_core.hooks import Hooks
+from inferflow_core.interfaces import LoadedModel, Request, Stream, TokenEvent
+from inferflow_server.http.errors import APIError, unavailable
+
+Result = TypeVar("Result")
+
+TEXT_THREADS = 2
+TEXT_QUEUE = 64
+"""Tokenizations and templates that may wait for a thread; more is overload."""
+MAX_CHARS_PER_TOKEN = 128
+"""A text with more characters than this for each token of the context is not even tokenized."""
+SILENCE_S = 10.0
+STALLED_S = 120.0
+
+
+class Service:
+    """One model for all requests. Used in the event loop's thread only."""
+
+    def __init__(self, model: LoadedModel, hooks: Hooks) -> None:
+        self.model = model
+        self.hooks = hooks
+        self.created = int(time.time())
+        self.draining = False
+        self.running: set[Batch] = set()
+        samplers = getattr(getattr(model.plan, "run", None), "samplers", ())
+        self.chain = {
+            field.name: field for sampler in samplers for field in dataclasses.fields(sampler)
+        }
+        self._threads = ThreadPoolExecutor(TEXT_THREADS, thread_name_prefix="text")
+        self._waiting = 0
+
+    def check_model(self, name: str) -> None:
+        if name != self.model.name:
+            raise APIError(
+                *(404, f"The model {name!r} does not exist; this server has {self.model.name!r}"),
+                param="model",
+                code="model_not_found",
+            )
+
+    def check_length(self, characters: int, param: str) -> None:
+        """Refuses texts that cannot fit, before work is spent on them."""
+        if characters > MAX_CHARS_PER_TOKEN * self.model.engine.context:
+            raise self._too_long(f"your {param} has {characters} characters", param)
+
+    def room(self, prompt: int, wanted: int | None, param: str) -> int:
+        """How many tokens may follow a prompt of `prompt` ids."""
+        context = self.model.engine.context
+        if prompt >= context:
+            raise self._too_long(f"your {param} has {prompt} tokens", param)
+        if wanted is not None and prompt + wanted > context:
+            text = f"you asked for {prompt + wanted} ({prompt} in {param}, {wanted} to generate)"
+            raise self._too_long(text, param)
+        return wanted or context - prompt
+
+    def _too_long(self, what: str, param: str) -> APIError:
+        message = f"This model's context is {self.model.engine.context} tokens, but {what}."
+        return APIError(400, message, param=param, code="context_length_exceeded")
+
+    async def in_thread(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        """Runs text work off the event loop. Raises OverloadedError when too much of it waits."""
+        if self._waiting >= TEXT_QUEUE:
+            raise OverloadedError("too many texts wait to be tokenized")
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, _contained, work, *arguments)
+        finally:
+            self._waiting -= 1
+
+    def start(self, requests: Sequence[Request]) -> "Batch":
+        """Submits all of them or, where one is refused, none."""
+        if self.draining:
+            raise unavailable("the server is shutting down")
+        batch = Batch(self, requests)
+        self.running.add(batch)
+        return batch
+
+    def health(self) -> str:
+        """Empty if the engine answers, else what is wrong."""
+        stats = self.model.engine.stats()
+        if not stats.alive:
+            return "the engine has stopped"
+        if stats.running and stats.heartbeat_age_s > STALLED_S:
+            return f"the engine has made no step for {stats.heartbeat_age_s:.0f} s"
+        return ""
+
+    def cancel_all(self) -> None:
+        for batch in list(self.running):
+            batch.cancel()
+
+    def close(self) -> None:
+        self.hooks.call("inferflow_shutdown", model=self.model)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class Batch:
+    """The engine's requests that belong to one request of a client."""
+
+    def __init__(self, service: Service, requests: Sequence[Request]) -> None:
+        self._service = service
+        self._requests = requests
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[tuple[int, TokenEvent]] = asyncio.Queue()
+        self._streams: list[Stream] = []
+        try:
+            for index, request in enumerate(requests):
+                self._streams.append(service.model.engine.submit(request, self._sink(index)))
+        except InferflowError:
+            self.cancel()
+            raise
+
+    def _sink(self, index: int) -> Callable[[TokenEvent], None]:
+        def sink(event: TokenEvent) -> None:
+            # Late events of a cancelled request may find the loop closed.
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._queue.put_nowait, (index, event))
+
+        return sink
+
+    async def events(self) -> AsyncGenerator[tuple[int, TokenEvent] | None, None]:
+        """(which request, its event) until all have finished; None after SILENCE_S seconds of
+        nothing. Raises APIError where one ends by an error."""
+        left = len(self._streams)
+        try:
+            while left:
+                try:
+                    index, event = await asyncio.wait_for(self._queue.get(), SILENCE_S)
+                except TimeoutError:
+                    if not self._service.model.engine.stats().alive:
+                        raise unavailable("the engine has stopped") from None
+                    yield None
+                    continue
+                if event.finish is not None:
+                    left -= 1
+                    self._finished(index, event)
+                yield index, event
+        finally:
+            self.close()
+
+    def _finished(self, index: int, event: TokenEvent) -> None:
+        service = self._service
+        service.hooks.call(
+            "inferflow_request_finished",
+            model=service.model,
+            request=self._requests[index],
+            event=event,
+        )
+        if event.finish == "error":
+            if not service.model.engine.stats().alive:
+                raise unavailable(event.error or "the engine has stopped")
+            raise APIError(500, event.error or "the generation failed", "server_error")
+        if event.finish == "cancelled":
+            raise unavailable("the server is shutting down")
+
+    def cancel(self) -> None:
+        for stream in self._streams:
+            stream.cancel()
+
+    def close(self) -> None:
+        """Ends what still runs; safe to call twice."""
+        self.cancel()
+        self._service.running.discard(self)
+
+
+def _contained(work: Callable[..., Result], *arguments: Any) -> Result:
+    """A panic of a native library is a BaseException; it must not stop the event loop."""
+    try:
+        return work(*arguments)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
