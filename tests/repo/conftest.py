@@ -21,7 +21,7 @@ PACKAGES = {
 @pytest.fixture(scope="session")
 def checkout() -> Path:
     root = Path(__file__).resolve().parents[2]
-    if not (root / "pyproject.toml").is_file():
+    if not (root / "inferflow_core").is_dir():
         pytest.skip("looks at the files of a checkout; these tests were copied out of it")
     return root
 
