@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from inferflow_core.catalog import Catalog
 from inferflow_core.graph import Graph
-from inferflow_core.interfaces import Sizes, Weight
+from inferflow_core.interfaces import Backend, Program, Sizes, Weight
+from inferflow_core.ops import PRIMITIVES
 from inferflow_core.optable import OpTable
 from inferflow_core.passes.decompose import decompose
 
@@ -29,11 +30,27 @@ class NumpyBackend:
 
         return frozenset(KERNELS)
 
-    def compile(self, graph: Graph, weights: Mapping[str, Weight], sizes: Sizes) -> Any:
+    def prober(self, backend: Backend | None = None) -> Any:
+        """Runs models on random weights on a backend (this one), for the conformance suites."""
+        from inferflow_backends.numpy.prober import NumpyProber
+
+        compile = self.compile if backend is None else backend.compile
+        return NumpyProber(self._table, compile, self._compile_primitives)
+
+    def compile(self, graph: Graph, weights: Mapping[str, Weight], sizes: Sizes) -> Program:
+        return self._compile(graph, weights, sizes, self.native())
+
+    def _compile_primitives(
+        self, graph: Graph, weights: Mapping[str, Weight], sizes: Sizes
+    ) -> Program:
+        return self._compile(graph, weights, sizes, PRIMITIVES)
+
+    def _compile(
+        self, graph: Graph, weights: Mapping[str, Weight], sizes: Sizes, native: frozenset[str]
+    ) -> Program:
         from inferflow_backends.numpy.program import NumpyProgram
 
-        lowered = decompose(graph, self._table, self.native())
-        return NumpyProgram(lowered, weights, sizes, self._kernel)
+        return NumpyProgram(decompose(graph, self._table, native), weights, sizes, self._kernel)
 
     def _kernel(self, op: str) -> Callable[..., Any]:
         from inferflow_backends.numpy.kernels import KERNELS

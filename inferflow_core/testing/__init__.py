@@ -1,0 +1,51 @@
+"""Conformance suites: one a kind. A plugin's test subclasses the suite of its kind and says what
+to make; the suite's tests are the interface's documentation.
+
+    from inferflow_core.testing import NormSuite
+
+    class TestPolyNorm(NormSuite):
+        name = "xyz.poly_norm"
+
+        def make(self):
+            return PolyNorm(order=2)
+"""
+
+from inferflow_core.testing.backends import BackendSuite
+from inferflow_core.testing.blocks import (
+    BlockSuite,
+    EmbeddingSuite,
+    FFNSuite,
+    HeadSuite,
+    LayerSuite,
+    MixerSuite,
+    ModelSuite,
+    NormSuite,
+    PositionSuite,
+    RouterSuite,
+)
+from inferflow_core.testing.files import LoaderSuite, NamesSuite, SpecSuite
+from inferflow_core.testing.formats import FormatSuite
+from inferflow_core.testing.samplers import SamplerSuite
+from inferflow_core.testing.sources import SourceSuite
+from inferflow_core.testing.tokenizers import TokenizerSuite
+
+__all__ = [
+    "BackendSuite",
+    "BlockSuite",
+    "EmbeddingSuite",
+    "FFNSuite",
+    "FormatSuite",
+    "HeadSuite",
+    "LayerSuite",
+    "LoaderSuite",
+    "MixerSuite",
+    "ModelSuite",
+    "NamesSuite",
+    "NormSuite",
+    "PositionSuite",
+    "RouterSuite",
+    "SamplerSuite",
+    "SourceSuite",
+    "SpecSuite",
+    "TokenizerSuite",
+]

@@ -1,0 +1,195 @@
+"""Suites of the block kinds."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import pickle
+import sys
+from array import array
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
+from inferflow_core.block import Block, Model, all_params, all_states
+from inferflow_core.catalog import Catalog
+from inferflow_core.graph import flatten
+from inferflow_core.optable import OpTable
+from inferflow_core.spec.block import build_block
+from inferflow_core.testing.probe import probe
+from inferflow_core.testing.registered import EntrySuite
+from inferflow_core.tracer import trace
+
+FORBIDDEN = {"numpy", "torch", "cupy", "numba", "jax"}
+
+
+class BlockSuite(EntrySuite):
+    """What every block must keep. Subclass a kind's suite, give `name` and `make`."""
+
+    hidden: ClassVar[int] = 32
+    vocab: ClassVar[int] = 40
+    context: ClassVar[int] = 128
+
+    def make(self) -> Block:
+        """A block with fields that matter set."""
+        raise NotImplementedError
+
+    def model(self) -> Model:
+        return probe(self.make(), hidden=self.hidden, vocab=self.vocab)
+
+    def sequences(self) -> list[list[int]]:
+        """Token ids of several lengths, one of them longer than two pages."""
+        return [[(7 * i + 3 * n) % self.vocab for i in range(n)] for n in (37, 1, 5, 16)]
+
+    def test_makes_the_registered_class(self) -> None:
+        assert self.entry() is type(self.make())
+
+    def test_is_a_frozen_dataclass_of_its_kind(self) -> None:
+        block = self.make()
+        assert block.kind == self.kind
+        assert dataclasses.is_dataclass(block)
+        assert hash(block) == hash(self.make())
+        assert block == self.make()
+
+    def test_survives_pickling(self) -> None:
+        assert pickle.loads(pickle.dumps(self.make())) == self.make()
+
+    def test_round_trips_through_a_spec(self) -> None:
+        block = self.make()
+        table = to_table(block, self.catalog())
+        assert build_block(table, self.kind, catalog=self.catalog()) == block
+
+    def test_params_are_the_same_each_time(self) -> None:
+        model = self.model()
+        dims = model.dims(self.context)
+        assert all_params(model, dims) == all_params(self.model(), dims)
+
+    def test_every_param_and_state_is_used(self) -> None:
+        model = self.model()
+        dims = model.dims(self.context)
+        graph = trace(model, dims, OpTable(self.catalog()))
+        used = {
+            getattr(item, "path", "")
+            for e in graph.entries
+            for n in flatten(graph, e)
+            for item in n.inputs
+        }
+        for node in (n for e in graph.entries for n in flatten(graph, e)):
+            rule = node.attrs.get("bias")
+            used |= {getattr(i, "path", "") for n in getattr(rule, "nodes", ()) for i in n.inputs}
+        declared = {*all_params(model, dims), *all_states(model, dims)} - {"table.weight"}
+        assert declared <= used
+
+    def test_traced_equals_eager(self) -> None:
+        sequences = self.sequences()
+        eager = self.prober().run(self.model(), sequences, how="eager")
+        assert self.prober().run(self.model(), sequences, how="traced") == eager
+
+    def test_decomposed_is_close_to_eager(self) -> None:
+        eager = self.prober().run(self.model(), self.sequences(), how="eager")
+        decomposed = self.prober().run(self.model(), self.sequences(), how="decomposed")
+        for a, b in zip(eager, decomposed, strict=True):
+            x, y = array("f", a), array("f", b)
+            scale = max(map(abs, x)) or 1.0
+            assert max(abs(p - q) for p, q in zip(x, y, strict=True)) <= 1e-5 * scale
+
+    def test_numeric_law(self) -> None:
+        """The same bits alone, among others, in chunks, and with pages anywhere."""
+        prober, model, sequences = self.prober(), self.model(), self.sequences()
+        together = prober.run(model, sequences)
+        alone = [prober.run(model, [sequence])[0] for sequence in sequences]
+        assert alone == together
+        for chunk in (1, 5, 16):
+            assert prober.run(model, sequences, chunk=chunk, shuffle_pages=True) == together
+
+    def test_output_depends_on_the_input(self) -> None:
+        """A block that ignores its input passes the other tests."""
+        prober, model = self.prober(), self.model()
+        assert prober.run(model, [[1, 2, 3]]) != prober.run(model, [[4, 5, 6]])
+
+    def test_imports_no_array_library(self) -> None:
+        module = sys.modules[type(self.make()).__module__]
+        assert not imported(inspect.getsource(module)) & FORBIDDEN
+
+
+class NormSuite(BlockSuite):
+    kind = "norm"
+
+
+class PositionSuite(BlockSuite):
+    kind = "position"
+
+
+class MixerSuite(BlockSuite):
+    kind = "mixer"
+
+
+class FFNSuite(BlockSuite):
+    kind = "ffn"
+
+
+class RouterSuite(BlockSuite):
+    kind = "router"
+
+
+class LayerSuite(BlockSuite):
+    kind = "layer"
+
+
+class EmbeddingSuite(BlockSuite):
+    kind = "embedding"
+
+
+class HeadSuite(BlockSuite):
+    kind = "head"
+
+
+class ModelSuite(BlockSuite):
+    """`make` gives the whole model; its `vocab` must be the suite's."""
+
+    kind = "model"
+
+
+def imported(source: str) -> set[str]:
+    """Top-level packages that a module's source imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
+
+
+def to_table(block: Block, catalog: Catalog) -> dict[str, Any]:
+    """The spec table that a block would be written as."""
+    table: dict[str, Any] = {"use": entry_name(block, catalog)}
+    for item in dataclasses.fields(cast("Any", block)):
+        value = getattr(block, item.name)
+        if value is None:
+            continue
+        if item.metadata.get("template"):
+            table[item.metadata["count"]] = len(value)
+            first = to_table(value[0], catalog)
+            if any(to_table(other, catalog) != first for other in value):
+                raise ValueError("to_table writes stacks of equal layers only")
+            table[item.metadata["template"]] = first
+        elif isinstance(value, Block):
+            table[item.name] = to_table(value, catalog)
+        elif isinstance(value, Mapping):
+            items = cast("Mapping[str, Any]", value).items()
+            table[item.name] = {
+                k: to_table(v, catalog) if isinstance(v, Block) else v for k, v in items
+            }
+        else:
+            table[item.name] = value
+    return table
+
+
+def entry_name(block: Block, catalog: Catalog) -> str:
+    """The name under which a block's class is registered."""
+    for name in catalog.names(block.kind):
+        entry = catalog.entry(block.kind, name)
+        if entry.value == f"{type(block).__module__}:{type(block).__qualname__}":
+            return name
+    raise LookupError(f"{type(block).__name__} is registered under no name of {block.kind}")

@@ -1,0 +1,62 @@
+"""Suite of samplers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from typing import Any, ClassVar
+
+from inferflow_core.interfaces import Sampler, SampleStep
+from inferflow_core.testing.registered import EntrySuite
+
+
+class SamplerSuite(EntrySuite):
+    """Give `name` and `make`, a sampler whose fields do something."""
+
+    kind: ClassVar[str] = "sampler"
+    vocab: ClassVar[int] = 50
+    rows: ClassVar[int] = 5
+
+    def make(self) -> Sampler:
+        raise NotImplementedError
+
+    def fields(self) -> dict[str, float]:
+        sampler: Any = self.make()
+        return {f.name: getattr(sampler, f.name) for f in dataclasses.fields(sampler)}
+
+    def run(self, rows: list[int]) -> Any:
+        """The sampler on some of the fixed rows."""
+        prober, rng = self.prober(), random.Random(0)
+        numbers = [[rng.gauss(0, 3) for _ in range(self.vocab)] for _ in range(self.rows)]
+        histories = [[(i * 7 + n) % self.vocab for i in range(n + 2)] for n in range(self.rows)]
+        logits = prober.array([x for row in rows for x in numbers[row]], (len(rows), self.vocab))
+        columns = {
+            name: prober.array([value] * len(rows), (len(rows),)).astype("float64")
+            for name, value in self.fields().items()
+        }
+        step = SampleStep([histories[row] for row in rows], [1] * len(rows))
+        return self.make()(logits, columns, step)
+
+    def test_fields_are_numbers_with_defaults(self) -> None:
+        sampler: Any = self.make()
+        for item in dataclasses.fields(sampler):
+            assert item.default is not dataclasses.MISSING, f"{item.name} has no default"
+            assert isinstance(item.default, int | float)
+
+    def test_keeps_the_shape_and_leaves_a_choice(self) -> None:
+        result = self.run(list(range(self.rows)))
+        assert result.shape == (self.rows, self.vocab)
+        for row in result.tolist():
+            assert not any(math.isnan(x) for x in row)
+            assert any(x > -math.inf for x in row)
+
+    def test_a_row_depends_on_itself_alone(self) -> None:
+        together = self.run(list(range(self.rows)))
+        for row in range(self.rows):
+            assert self.run([row])[0].tobytes() == together[row].tobytes()
+        assert self.run([3, 1])[0].tobytes() == together[3].tobytes()
+
+    def test_refuses_a_value_that_is_no_number(self) -> None:
+        for name in self.fields():
+            assert self.make().check({**self.fields(), name: math.nan})

@@ -1,0 +1,48 @@
+"""Suite of tokenizers."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from inferflow_core.interfaces import Tokenizer
+from inferflow_core.testing.registered import EntrySuite
+
+
+class TokenizerSuite(EntrySuite):
+    """Give `name` and `make`, an opened tokenizer. `texts` must survive a round trip."""
+
+    kind: ClassVar[str] = "tokenizer"
+    texts: ClassVar[tuple[str, ...]] = ("Hello world", "a", "one  two", "tail ", "naïve 🙂 日本")
+
+    def make(self) -> Tokenizer:
+        raise NotImplementedError
+
+    def test_round_trip(self) -> None:
+        tokenizer = self.make()
+        for text in self.texts:
+            assert tokenizer.decode(tokenizer.encode(text, special=False)) == text
+
+    def test_ids_are_in_the_vocabulary(self) -> None:
+        tokenizer = self.make()
+        for text in self.texts:
+            assert all(0 <= i < tokenizer.vocab_size for i in tokenizer.encode(text))
+
+    def test_streaming_equals_decoding(self) -> None:
+        tokenizer = self.make()
+        for text in self.texts:
+            ids = tokenizer.encode(text, special=False)
+            stream = tokenizer.stream()
+            streamed = "".join(map(stream.push, ids)) + stream.flush()
+            assert streamed == tokenizer.decode(ids)
+
+    def test_user_text_makes_no_special_tokens(self) -> None:
+        tokenizer = self.make()
+        if tokenizer.eos is not None:
+            written = tokenizer.token(tokenizer.eos)
+            assert tokenizer.eos not in tokenizer.encode(written, special=False)
+            assert tokenizer.eos in tokenizer.encode(written, special=False, parse_special=True)
+
+    def test_tokens_and_ids_agree(self) -> None:
+        tokenizer = self.make()
+        for i in tokenizer.encode(self.texts[0], special=False):
+            assert tokenizer.token_id(tokenizer.token(i)) == i
