@@ -240,8 +240,12 @@ class ContinuousEngine:
 
     def _step(self, chunks: Sequence[Chunk]) -> None:
         step, rows = assemble(chunks, self._sizes.page_tokens)
-        wanted = sorted({chunk.sequence.task.output for chunk in chunks})
-        outputs = self._program.submit(step, wanted).result()
+        wanted = {
+            chunk.sequence.task.output
+            for chunk, part in zip(chunks, rows, strict=True)
+            if part.start < part.stop
+        }
+        outputs = self._program.submit(step, sorted(wanted)).result()
         self._steps += 1
         drawing: list[tuple[seq.Sequence, Generation]] = []
         drawn_rows: list[int] = []

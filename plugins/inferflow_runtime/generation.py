@@ -52,7 +52,7 @@ class Generation:
                 reason = "stop"
             elif self.count >= self._most_tokens:
                 reason = "length"
-        if reason is not None and not self._text.stopped:
+        if reason is not None:
             text += self._rest()
             reason = "stop" if self._text.stopped else reason
         self._send(self._event(token, text, finish=reason, logprob=logprob, top=top))

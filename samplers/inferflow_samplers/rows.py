@@ -21,8 +21,8 @@ def divide(logits: Array, rows: Array, values: Array) -> None:
     """Divides the rows (a mask) by their value; the row's best is 0 first, so that no quotient
     overflows."""
     part = logits[rows]
-    part -= part.max(axis=-1, keepdims=True)
     with np.errstate(over="ignore", invalid="ignore"):
+        part -= part.max(axis=-1, keepdims=True)
         part /= np.maximum(values[rows, None], np.finfo(np.float32).tiny).astype(np.float32)
     logits[rows] = part
 

@@ -1,6 +1,7 @@
 """A program whose logits are a function of the tokens it finds through the block tables."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -53,6 +54,7 @@ class FakeProgram:
 
     def __post_init__(self) -> None:
         self.memory = np.full((self.sizes.pages, self.sizes.page_tokens), -1)
+        self._buffer = np.zeros((self.sizes.max_tokens, VOCAB), np.float32)
 
     def submit(self, step: Step, outputs: Sequence[str] = ("logits",)) -> Ready:
         if self.gate is not None:
@@ -71,7 +73,10 @@ class FakeProgram:
             s, end = step.seq_of[row], step.positions[row] + 1
             pages = step.block_tables[s, : -(-end // size)]
             histories.append(self.memory[pages].reshape(-1)[:end].tolist())
-        rows = np.array([logits_of(h) for h in histories], np.float32).reshape(-1, VOCAB)
+        rows = self._buffer[: len(histories)]
+        for row, history in zip(rows, histories, strict=True):
+            row[:] = logits_of(history)
+        assert bool(len(rows)) == bool(outputs), "outputs that no row wants"
         return Ready({name: rows if name == "logits" else rows[:, :8] for name in outputs})
 
     def _check(self, step: Step) -> None:
@@ -179,3 +184,27 @@ def tokens_of(events: Sequence[TokenEvent]) -> list[int]:
 @pytest.fixture
 def tokens() -> Callable[[Sequence[TokenEvent]], list[int]]:
     return tokens_of
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def wait_for() -> Callable[..., None]:
+    return wait_until
+
+
+@pytest.fixture
+def gated(make: Make) -> Callable[..., Any]:
+    """An engine whose steps wait for `gate`."""
+
+    def build(**options: Any) -> tuple[ContinuousEngine, FakeProgram, threading.Event]:
+        engine, program = make(**options)
+        program.gate = threading.Event()
+        return engine, program, program.gate
+
+    return build

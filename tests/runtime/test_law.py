@@ -26,27 +26,33 @@ def test_batches_and_chunks_change_nothing(make: Any, fake: Any, tokens: Any, co
     assert max(len(step_.ids) for step_ in program.steps) <= step
 
 
-def test_decoding_goes_on_while_a_long_prompt_comes_in(make: Any, fake: Any, tokens: Any):
-    engine, program = make(max_tokens=8, max_sequences=4)
+def test_decoding_goes_on_while_a_long_prompt_comes_in(
+    gated: Any, fake: Any, tokens: Any, wait_for: Any
+):
+    engine, program, gate = gated(max_tokens=8, max_sequences=4)
     short = engine.submit(Request((1,), 20, sampling=GREEDY))
-    events = iter(short)
-    got = [next(events)]
-    long = engine.submit(Request(tuple(range(40)) + tuple(range(40)), 4, sampling=GREEDY))
-    got += events
-    assert tokens(got) == fake.greedy_of([1], 20)
-    assert tokens(list(long)) == fake.greedy_of([*range(40), *range(40)], 4)
-    mixed = [step for step in program.steps if len(step.lengths) == 2]
-    assert any(len(step.ids) == 8 for step in mixed)
-    assert all(1 in step.lengths - (step.lengths - 1) for step in mixed)
+    wait_for(lambda: engine.stats().running == 1)
+    prompt = [*range(40), *range(40)]
+    long = engine.submit(Request(tuple(prompt), 4, sampling=GREEDY))
+    gate.set()
+    assert tokens(list(short)) == fake.greedy_of([1], 20)
+    assert tokens(list(long)) == fake.greedy_of(prompt, 4)
+    counts = [(step.offsets[1:] - step.offsets[:-1]).tolist() for step in program.steps]
+    assert counts[:12] == [[1]] + [[1, 7]] * 11
+    assert counts[12] == [1, 3]
 
 
-def test_a_short_prompt_is_not_held_up_by_a_long_one(make: Any):
-    gate_engine, program = make(max_tokens=8, max_sequences=4)
-    long = gate_engine.submit(Request(tuple(range(40)) * 3, 1, sampling=GREEDY))
-    short = gate_engine.submit(Request((5, 6), 1, sampling=GREEDY))
-    assert len(list(short)) == len(list(long)) == 1
-    finished = [step.lengths.max() for step in program.steps if 2 in step.lengths]
-    assert min(finished) < 120
+def test_prompts_share_a_step_and_a_short_one_is_not_held_up(gated: Any, wait_for: Any):
+    engine, program, gate = gated(max_tokens=8, max_sequences=4)
+    streams = [engine.submit(Request((1,), 1, sampling=GREEDY))]
+    wait_for(lambda: engine.stats().running == 1)
+    for length in (40, 30, 2):
+        streams.append(engine.submit(Request(tuple(range(length)), 1, sampling=GREEDY)))
+    gate.set()
+    for stream in streams:
+        assert len(list(stream)) == 1
+    counts = [(step.offsets[1:] - step.offsets[:-1]).tolist() for step in program.steps]
+    assert counts[:3] == [[1], [2, 3, 3], [4, 4]]
 
 
 def test_a_reused_prefix_changes_nothing(make: Any, fake: Any, tokens: Any):
