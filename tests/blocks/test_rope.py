@@ -122,7 +122,7 @@ def test_dynamic_is_plain_within_the_trained_context() -> None:
 
 
 def test_unknown_scaling_and_missing_keys_say_so() -> None:
-    with pytest.raises(ShapeError, match="rope_type 'yarm'.*Did you mean 'yarn'"):
+    with pytest.raises(ShapeError, match=r"rope_type 'yarm'.*Did you mean 'yarn'"):
         Rope(scaling=Table({"rope_type": "yarm"})).frequencies(8, 8)
     with pytest.raises(ShapeError, match="lacks the key 'factor'"):
         Rope(scaling=Table({"rope_type": "linear"})).frequencies(8, 8)

@@ -18,7 +18,7 @@ from inferflow_core.block import FFN, Mixer, Param, Scope
 from inferflow_core.catalog import Catalog
 from inferflow_core.context import Context
 from inferflow_core.errors import ShapeError, UnknownEntry
-from inferflow_core.graph import Call, Node, flatten, needed
+from inferflow_core.graph import Call, flatten, needed
 from inferflow_core.ops import PRIMITIVES, Ops, Tensor
 from inferflow_core.optable import Op, OpTable
 from inferflow_core.passes.decompose import decompose
@@ -73,7 +73,7 @@ def test_broadcasting_of_run_time_sizes_is_refused() -> None:
 
 
 def test_an_unknown_op_gives_the_nearest() -> None:
-    with pytest.raises(UnknownEntry, match="no op named 'rms_nrm'. Did you mean 'rms_norm'"):
+    with pytest.raises(UnknownEntry, match=r"no op named 'rms_nrm'\. Did you mean 'rms_norm'"):
         traced(Custom(does=lambda ops, w, x: ops.op("rms_nrm")(x)))
 
 
@@ -83,7 +83,7 @@ def test_numpy_on_a_traced_value_is_explained() -> None:
     with pytest.raises(TypeError, match="compute with `ops`"):
         traced(Custom(does=lambda ops, w, x: np.exp(x)))
     with pytest.raises(TypeError, match=r"use `ops\.where`"):
-        traced(Custom(does=lambda ops, w, x: x if x else x))
+        traced(Custom(does=lambda ops, w, x: x or x))
 
 
 def test_a_third_party_op_is_traced_by_its_shape_rule() -> None:

@@ -74,7 +74,8 @@ class TinyProgram:
         values |= {v.id: r for v, r in zip(node.outputs, results, strict=bool(node.outputs))}
 
     op_add, op_sub, op_mul, op_div = np.add, np.subtract, np.multiply, np.divide
-    op_maximum, op_minimum, op_less, op_where = np.maximum, np.minimum, np.less, np.where
+    op_maximum, op_minimum, op_less = np.maximum, np.minimum, np.less
+    op_where = staticmethod(np.where)
     op_exp, op_log, op_sqrt, op_tanh, op_sin, op_cos = (
         *(np.exp, np.log, np.sqrt, np.tanh, np.sin, np.cos),
     )
@@ -96,10 +97,10 @@ class TinyProgram:
         return np.concatenate(parts, -1)
 
     def op_split_axis(self, x: Any, *, axes: Any) -> Any:
-        return x.reshape(x.shape[:-1] + tuple(axis.size for axis in axes))
+        return x.reshape([*x.shape[:-1], *(axis.size for axis in axes)])
 
     def op_merge_axes(self, x: Any, *, count: int) -> Any:
-        return x.reshape(x.shape[:-count] + (-1,))
+        return x.reshape((*x.shape[:-count], -1))
 
     def op_expand(self, x: Any, *, at: int) -> Any:
         return np.expand_dims(x, at)

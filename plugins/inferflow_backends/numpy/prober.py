@@ -131,7 +131,7 @@ def _steps(
         ids = [i for n, (a, b) in zip(active, spans, strict=True) for i in sequences[n][a:b]]
         for n, (_, end) in zip(active, spans, strict=True):
             done[n] = end
-        columns = {
+        columns: dict[str, Any] = {
             "ids": ids,
             "positions": [p for span in spans for p in range(*span)],
             "seq_of": np.repeat(np.arange(len(active)), counts),
@@ -140,4 +140,5 @@ def _steps(
             "block_tables": [tables[n] + [0] * (width - len(tables[n])) for n in active],
             "out_rows": np.arange(len(ids)),
         }
-        yield active, Step(**{k: np.asarray(v, np.int32) for k, v in columns.items()})
+        arrays: dict[str, Any] = {k: np.asarray(v, np.int32) for k, v in columns.items()}
+        yield active, Step(**arrays)
