@@ -30,6 +30,7 @@ class LibraryTokenizer:
     """
 
     def __init__(self, definition: str, facts: Facts, options: Mapping[str, Any]) -> None:
+        self._definition = definition
         self._facts = facts
         self._lock = Lock()
         self._renderer = TemplateRenderer()
@@ -120,17 +121,20 @@ class LibraryTokenizer:
     @cached_property
     def _without_special(self) -> Native:
         """A copy that reads special tokens as text: the switch is the object's, not the call's."""
-        native = build(self._native.to_str(), self._bad_file)
-        native.encode_special_tokens = True
+        native = build(self._definition, self._bad_file)
+        with guarded(self._bad_file):
+            _add(native, self._facts)
+            native.encode_special_tokens = True
+        self._definition = ""  # megabytes, and not needed again
         return native
 
     def _named(self, key: str) -> int | None:
         text = self._facts.named.get(key)
         id = self._facts.ids.get(key) if text is None else self._native.token_to_id(text)
-        return id if id is not None and 0 <= id < self.vocab_size else None
+        return id if id is not None and self._text(id) is not None else None
 
     def _text(self, id: int) -> str | None:
-        return self._native.id_to_token(id) if 0 <= id < self.vocab_size else None
+        return self._native.id_to_token(id) if 0 <= id < 1 << 32 else None
 
     def _bad_file(self, cause: str) -> InferflowError:
         return ModelFileError(self._facts.path, f"tokenizer: {cause}")
