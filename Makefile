@@ -14,7 +14,7 @@ fast: .venv/dev        ## the tests that take seconds
 	$(BIN)/python -m pytest -m "not slow"
 
 types: .venv/dev
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 lint: .venv/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
