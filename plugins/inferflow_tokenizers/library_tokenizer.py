@@ -17,7 +17,7 @@ from inferflow_core.errors import (
     TokenizerError,
 )
 from inferflow_tokenizers.chat_template import TemplateRenderer
-from inferflow_tokenizers.detokenizer import Pieces, PieceStream
+from inferflow_tokenizers.detokenizer import Pieces, PieceStream, UnsupportedDecoder
 from inferflow_tokenizers.facts import Facts
 from inferflow_tokenizers.native import build, check_text, guarded
 from inferflow_tokenizers.policy import Policy
@@ -47,9 +47,12 @@ class LibraryTokenizer:
         self.eos = self._named("eos_token")
         self.stop_ids = facts.stop_ids | ({self.eos} if self.eos is not None else frozenset())
         with guarded(self._bad_file):
-            special = frozenset(id for id, token in added.items() if token.special)
-            self._pieces = Pieces(decoder, self._text, special)
             self._policy = Policy.of(self, self._native, facts, options)
+        special = frozenset(id for id, token in added.items() if token.special)
+        try:
+            self._pieces = Pieces(decoder, self._text, special)
+        except UnsupportedDecoder as cause:
+            raise self._bad_file(f"decoder {cause} is not supported") from None
         self.chat_templates = _templates(facts.templates, options.get("chat"))
         self.chat_template = self.chat_templates.get("default")
 

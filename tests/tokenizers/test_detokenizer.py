@@ -19,8 +19,7 @@ FAMILIES = (
     *("bert_base_multilingual_cased", "bloomz_3b", "deepseek_moe_16b_base", "gemma_2b_it"),
     *("llama2_7b", "phi_2", "qwen15_7b_chat", "yi_6b_200k"),
 )
-REAL = ("vocab:gpt-2", "vocab:llama-spm", "vocab:falcon", "stories", "gguf:tiny-llama-f32.gguf")
-
+REAL = ("vocab:gpt-2", "vocab:llama-spm", "stories", "gguf:tiny-llama-f32.gguf")
 TEXTS = st.one_of(
     st.text(max_size=40),
     st.lists(st.sampled_from(["😀", "👍🏽", "é", " a", "  ", "\n", "中", "the", "▁", "<s>"])).map(
