@@ -22,7 +22,7 @@ MAGIC = b"24ka"
 VERSIONED_HEADER_BYTES = 256
 
 FIELDS = ("dim", "hidden_dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "seq_len")
-LIMITS = (2**20, 2**22, 2**12, 2**14, 2**14, 2**24, 2**28)
+LIMITS = (2**20, 2**22, 2**10, 2**14, 2**14, 2**24, 2**28)
 """Above any model's; they keep the arithmetic and the list of tensors small."""
 
 

@@ -29,7 +29,9 @@ class MappedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._bytes: mmap.mmap | bytes | None = self._map() if file_size(path) else b""
+        if file_size(path) == 0:
+            raise ModelFileError(path, "is empty")
+        self._bytes: mmap.mmap | None = self._map()
         self._data = np.frombuffer(self._bytes, np.uint8)
         self.size = len(self._bytes)
 
@@ -41,7 +43,7 @@ class MappedFile:
             raise ModelFileError(self.path, f"cannot be read: {cause}") from cause
 
     @property
-    def bytes(self) -> "mmap.mmap | bytes":
+    def bytes(self) -> mmap.mmap:
         """The whole file, for `struct.unpack_from` and slices. Raises ModelFileError if closed."""
         if self._bytes is None:
             raise ModelFileError(self.path, "is closed")
