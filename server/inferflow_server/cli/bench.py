@@ -1,0 +1,151 @@
+"""`inferflow bench MODEL`."""
+
+import random
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from inferflow_core.errors import EngineError, UsageError
+from inferflow_core.interfaces import LoadedModel, Request, TokenEvent
+from inferflow_core.version import __version__
+from inferflow_server.cli.model import opened
+from inferflow_server.cli.options import ModelOptions, json_option, model_argument, model_options
+from inferflow_server.cli.output import note, print_columns, print_json
+
+COLUMNS = ("batch", "prefill_tokens_per_s", "decode_tokens_per_s", "first_token_s", "total_s")
+
+
+@click.command("bench")
+@model_argument
+@model_options
+@click.option("--prompt", "prompt_tokens", type=click.IntRange(1), default=512, show_default=True)
+@click.option("--gen", type=click.IntRange(2), default=128, show_default=True)
+@click.option("--batch", default="1", show_default=True, metavar="1,8", help="Sequences at once.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random prompts.")
+@json_option
+def command(
+    options: ModelOptions, prompt_tokens: int, gen: int, batch: str, seed: int, as_json: bool
+) -> None:
+    """Measure speed and memory on random prompts.
+
+    Every sequence generates exactly --gen tokens: end tokens are ignored. Prompts differ and no
+    prefix is reused.
+    """
+    batches = parse_batches(batch)
+    with opened(options) as (model, load_s):
+        if prompt_tokens + gen > model.engine.context:
+            raise UsageError(
+                f"{prompt_tokens} + {gen} tokens are beyond the context, {model.engine.context}"
+            )
+        random_ids = random.Random(seed)
+        _measure(model, _prompts(model, random_ids, 1, min(prompt_tokens, 16)), 2)
+        results: list[dict[str, Any]] = []
+        for size in batches:
+            note(f"batch {size} …")
+            prompts = _prompts(model, random_ids, size, prompt_tokens)
+            results.append(
+                {"batch": size, "prompt": prompt_tokens, "gen": gen}
+                | _measure(model, prompts, gen)
+                | {"load_s": load_s, "peak_rss_bytes": peak_rss_bytes()}
+            )
+        report = {
+            "model": model.name,
+            "backend": getattr(model, "backend", None) or model.plan.run.backend,
+            "version": __version__,
+            "results": results,
+        }
+    if as_json:
+        print_json(report)
+        return
+    rows = [[f"{result[key]:.4g}" for key in COLUMNS] for result in results]
+    print_columns([list(COLUMNS), *rows])
+    peak = results[-1]["peak_rss_bytes"]
+    note(f"load {load_s:.2f} s" + (f" · peak memory {peak / 2**20:.0f} MiB" if peak else ""))
+
+
+def parse_batches(text: str) -> list[int]:
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        sizes = [0]
+    if min(sizes) < 1:
+        raise UsageError(f"--batch {text!r}: write sizes as in 1,8")
+    return sizes
+
+
+def _prompts(
+    model: LoadedModel, random_ids: random.Random, count: int, length: int
+) -> list[tuple[int, ...]]:
+    vocab = model.tokenizer.vocab_size
+    return [tuple(random_ids.randrange(vocab) for _ in range(length)) for _ in range(count)]
+
+
+@dataclass
+class _Clock:
+    """One request's times, written in the engine's thread."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+    times: list[float] = field(default_factory=list[float])
+    error: str | None = None
+
+    def __call__(self, event: TokenEvent) -> None:
+        if event.token is not None:
+            self.times.append(time.perf_counter())
+        if event.finish is not None:
+            self.error = event.error if event.finish == "error" else None
+            self.done.set()
+
+
+def _measure(model: LoadedModel, prompts: list[tuple[int, ...]], gen: int) -> dict[str, float]:
+    """Prefill: until the last sequence has its first token. Decode: what comes after that."""
+    clocks = [_Clock() for _ in prompts]
+    start = time.perf_counter()
+    streams = [
+        model.engine.submit(
+            Request(ids=ids, max_tokens=gen, ignore_stop_ids=True, reuse_prefix=False, seed=0),
+            clock,
+        )
+        for ids, clock in zip(prompts, clocks, strict=True)
+    ]
+    try:
+        for clock in clocks:
+            while not clock.done.wait(1):
+                if not model.engine.stats().alive:
+                    raise EngineError("the engine has stopped")
+            if clock.error:
+                raise EngineError(clock.error)
+    finally:
+        for stream in streams:
+            stream.cancel()
+    firsts = [clock.times[0] for clock in clocks]
+    prefilled, end = max(firsts), max(clock.times[-1] for clock in clocks)
+    later = sum(1 for clock in clocks for moment in clock.times if moment > prefilled)
+    return {
+        "prefill_tokens_per_s": sum(len(ids) for ids in prompts) / (prefilled - start),
+        "decode_tokens_per_s": later / (end - prefilled) if end > prefilled else 0.0,
+        "first_token_s": sum(firsts) / len(firsts) - start,
+        "total_s": end - start,
+    }
+
+
+def peak_rss_bytes() -> int | None:
+    """The most memory this process has held; None where the system does not tell.
+
+    Linux keeps `ru_maxrss` across exec, so a child of a large process would report its parent.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,48 @@
+"""`inferflow eval logits MODEL --ids … --out x.npz`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from inferflow_core.errors import UsageError
+from inferflow_server.cli.atomic import replacing
+from inferflow_server.cli.model import opened
+from inferflow_server.cli.options import ModelOptions, json_option, model_argument, model_options
+from inferflow_server.cli.output import note, print_json
+
+
+@click.command("logits")
+@model_argument
+@model_options
+@click.option("--ids", required=True, metavar='"1,2,3;4,5"', help="Sequences of token ids.")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+def command(options: ModelOptions, ids: str, out: Path, as_json: bool) -> None:
+    """Write the logits of token ids to OUT, a numpy .npz.
+
+    It has logits_0, logits_1 … float32 [length, vocab], one for each sequence, and ids_0, ids_1 …
+    """
+    sequences = parse_ids(ids)
+    with opened(options) as (model, _):
+        import numpy as np
+
+        logits = model.logits(sequences)
+        arrays: dict[str, Any] = {f"logits_{i}": each for i, each in enumerate(logits)}
+        arrays |= {f"ids_{i}": np.array(each, np.int32) for i, each in enumerate(sequences)}
+        with replacing(out) as file:
+            np.savez(file, **arrays)
+        shapes = [list(each.shape) for each in logits]
+    if as_json:
+        print_json({"out": str(out), "shapes": shapes})
+    else:
+        note(f"{out}: {', '.join(f'{rows} x {vocab}' for rows, vocab in shapes)}")
+
+
+def parse_ids(text: str) -> list[list[int]]:
+    """`1,2,3;4,5` -> [[1, 2, 3], [4, 5]]. Raises UsageError."""
+    try:
+        sequences = [[int(id) for id in part.split(",")] for part in text.split(";")]
+    except ValueError:
+        raise UsageError(f"--ids {text[:60]!r}: write numbers as in 1,2,3;4,5") from None
+    return sequences

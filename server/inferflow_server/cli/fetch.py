@@ -1,0 +1,90 @@
+"""Sees to it that a model's files are here, before anything opens them.
+
+A predefined model is fetched when it is first used: it was chosen when its package was installed.
+A spec that is somebody's file is not: it asks first.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from inferflow_core.catalog import Catalog
+from inferflow_core.errors import SourceError
+from inferflow_core.interfaces import Source
+from inferflow_core.spec.merge import read_spec
+from inferflow_core.spec.nodes import Leaf, Section
+from inferflow_core.spec.overrides import apply_overrides
+from inferflow_core.spec.problems import Problems
+from inferflow_server.cli.options import ModelOptions
+from inferflow_server.cli.output import note, progress_bar
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where a model's files come from. `trusted`: its spec is installed, not a loose file."""
+
+    source: Source
+    reference: str
+    sha256: str | None
+    trusted: bool
+
+    def locate(self) -> Path | None:
+        return self.source.locate(self.reference, sha256=self.sha256)
+
+
+def fetch(options: ModelOptions, catalog: Catalog) -> Path | None:
+    """The local folder of a model that comes from a source, fetched if need be; None for a model
+    that lies where its spec or reference says. Raises SourceError."""
+    remote = find_remote(options.reference, options.set, catalog)
+    if remote is None:
+        return None
+    found = remote.locate()
+    if found is not None:
+        return found
+    if options.offline:
+        raise SourceError(
+            f"{remote.reference} is not in the cache, and --offline forbids fetching it",
+            hint=f"inferflow pull {options.reference}",
+        )
+    if not (remote.trusted or options.yes):
+        _ask(options.reference, remote.reference)
+    with progress_bar(f"Fetching {remote.reference}", unit="bytes") as progress:
+        path = remote.source.pull(remote.reference, sha256=remote.sha256, progress=progress)
+    note(f"Fetched {remote.reference}")
+    return path
+
+
+def find_remote(reference: str, overrides: Sequence[str], catalog: Catalog) -> Remote | None:
+    """What `[weights] path` of a spec says, if it names a source other than this machine."""
+    predefined = reference in catalog.names("spec")
+    if not predefined and Path(reference).suffix != ".toml":
+        return None
+    spec = read_spec(reference if predefined else Path(reference), catalog)
+    changes = [pair for pair in overrides if pair.startswith("weights.")]
+    problems = Problems()
+    weights = apply_overrides(spec.root, changes, problems).get("weights")
+    problems.raise_if_any(spec.label)
+    path, sha256 = _text(weights, "path"), _text(weights, "sha256")
+    scheme, colon, _ = (path or "").partition(":")
+    if path is None or not colon or scheme not in catalog.names("source") or scheme == "local":
+        return None
+    return Remote(catalog.get("source", scheme)(), path, sha256, predefined and not changes)
+
+
+def _text(weights: Any, key: str) -> str | None:
+    leaf = weights.get(key) if isinstance(weights, Section) else None
+    return leaf.value if isinstance(leaf, Leaf) and isinstance(leaf.value, str) else None
+
+
+def _ask(spec: str, reference: str) -> None:
+    """Raises SourceError where nobody can answer, and click.Abort where the answer is no."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise SourceError(
+            f"{spec} wants to fetch {reference}, and nobody is here to allow it",
+            hint="--yes allows it",
+        )
+    click.confirm(f"{spec} wants to fetch {reference}. Fetch it?", err=True, abort=True)

@@ -1,0 +1,115 @@
+"""The root command, and what happens to errors."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from inferflow_core.errors import InferflowError
+from inferflow_core.version import __version__
+from inferflow_server.cli.group import Command, LazyGroup, Subgroup
+
+HERE = "inferflow_server.cli"
+
+COMMANDS = {
+    "run": Command(f"{HERE}.run", "Answer a prompt in the terminal."),
+    "serve": Command(f"{HERE}.serve", "Serve a model over HTTP, as OpenAI does."),
+    "pull": Command(f"{HERE}.pull", "Fetch a model's files."),
+    "check": Command(f"{HERE}.check", "Check a spec and its model without reading weights."),
+    "bench": Command(f"{HERE}.bench", "Measure speed and memory."),
+    "eval": Subgroup(
+        "Measure what a model computes.",
+        {
+            "logits": Command(f"{HERE}.eval_logits", "Write the logits of token ids to a file."),
+            "perplexity": Command(f"{HERE}.eval_perplexity", "Perplexity on a text."),
+        },
+    ),
+    "plugins": Subgroup(
+        "See what is installed.",
+        {
+            "list": Command(f"{HERE}.plugins_list", "List every name in the catalog."),
+            "show": Command(f"{HERE}.plugins_show", "Show one name: fields, defaults, source."),
+        },
+    ),
+    "spec": Subgroup(
+        "See what a model is made of.",
+        {"show": Command(f"{HERE}.spec_show", "Print a filled spec and where each value is from.")},
+    ),
+}
+
+INTERRUPTED = 130
+
+
+class Root(LazyGroup):
+    """Adds the commands of plugins, which are looked for only when a name is not ours."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        if found is not None:
+            return found
+        from inferflow_server.cli.plugin_commands import plugin_commands
+
+        return plugin_commands(taken=COMMANDS).get(cmd_name)
+
+
+@click.command(
+    cls=Root,
+    commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Installed plugins may add commands; `inferflow plugins list --kind hook` lists them.",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Run transformer language models: a new model is a spec file, a new part a pip package."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command and exits: 0, or the exit code of its error (`docs/errors.md`)."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character must not end the command.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of a command; its errors are printed."""
+    try:
+        code = cli.main(list(arguments), prog_name="inferflow", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.Abort:
+        return INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f"{context.command_path} --help" if context else None
+        return _fail(error.format_message(), hint, error.exit_code)
+    except BrokenPipeError:
+        # Whoever read the output has left; the interpreter's own flush must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except InferflowError as error:
+        if _debugging(arguments):
+            raise
+        return _fail(error.message, error.hint, error.exit_code)
+    except Exception as error:
+        if _debugging(arguments):
+            raise
+        message = f"this is a defect of inferflow: {type(error).__name__}: {error}"
+        return _fail(message, "run it again with --debug for the traceback", 1)
+
+
+def _debugging(arguments: Sequence[str]) -> bool:
+    return "--debug" in arguments
+
+
+def _fail(message: str, hint: str | None, code: int) -> int:
+    color = False if os.environ.get("NO_COLOR") else None
+    click.echo(click.style("Error: ", fg="red", bold=True) + message, err=True, color=color)
+    if hint:
+        click.echo(click.style("Hint: ", fg="cyan") + hint, err=True, color=color)
+    return code

@@ -1,0 +1,53 @@
+"""Text and results on stdout; everything else on stderr."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+Progress = Callable[[int, int | None], None]
+
+
+def note(text: str) -> None:
+    """A line for the person at the terminal."""
+    click.echo(text, err=True)
+
+
+def print_json(data: Any) -> None:
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Rows of texts as columns, cut nowhere, so that they can be searched."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def print_pairs(pairs: Mapping[str, Any]) -> None:
+    width = max(len(key) for key in pairs)
+    for key, value in pairs.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else value
+        click.echo(f"{key:<{width}}  {shown}")
+
+
+@contextmanager
+def progress_bar(what: str, *, unit: str) -> Iterator[Progress]:
+    """A bar on stderr, gone when it is done; where stderr is no terminal, a line."""
+    if not sys.stderr.isatty():
+        note(f"{what} …")
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    count = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), count)
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,113 @@
+"""`inferflow run MODEL PROMPT`: one answer, as it is made."""
+
+import sys
+import time
+
+import click
+
+from inferflow_core.errors import EngineError, UsageError
+from inferflow_core.interfaces import LoadedModel, Request, TokenEvent
+from inferflow_server.cli.model import opened
+from inferflow_server.cli.options import ModelOptions, model_argument, model_options
+from inferflow_server.cli.output import note
+
+MAX_PIPED = 8 << 20
+
+
+@click.command("run")
+@model_argument
+@click.argument("prompt", required=False)
+@model_options
+@click.option("--raw", is_flag=True, help="Continue the text, without the chat template.")
+@click.option("--system", help="What the model is told first (chat only).")
+@click.option("--max-tokens", type=click.IntRange(1), help="At most; default: what fits.")
+@click.option("--temperature", type=click.FloatRange(0), help="0 takes the likeliest token.")
+@click.option("--top-k", type=click.IntRange(0))
+@click.option("--top-p", type=click.FloatRange(0, 1))
+@click.option("--min-p", type=click.FloatRange(0, 1))
+@click.option("--seed", type=int, help="Makes the answer repeatable.")
+@click.option("--stop", multiple=True, metavar="TEXT", help="Ends the answer before TEXT.")
+@click.option("--stats", is_flag=True, help="Print speed on stderr.")
+def command(
+    options: ModelOptions,
+    prompt: str | None,
+    raw: bool,
+    system: str | None,
+    max_tokens: int | None,
+    seed: int | None,
+    stop: tuple[str, ...],
+    stats: bool,
+    **sampling: float | None,
+) -> None:
+    """Answer PROMPT in the terminal; without PROMPT, what is piped in.
+
+    MODEL is a predefined name, a spec file, a checkpoint folder, a .gguf or a llama2.c .bin. The
+    answer goes to stdout, all else to stderr.
+    """
+    text = _prompt(prompt)
+    with opened(options) as (model, load_s):
+        ids = _ids(model, text, system, raw)
+        room = model.engine.context - len(ids)
+        request = Request(
+            ids=tuple(ids),
+            max_tokens=max(1, room if max_tokens is None else min(max_tokens, room)),
+            sampling={name: value for name, value in sampling.items() if value is not None},
+            seed=seed,
+            stop=stop,
+        )
+        start = time.perf_counter()
+        first, last = _print(model, request)
+        if stats:
+            _stats(load_s, first - start, time.perf_counter() - first, last)
+
+
+def _prompt(given: str | None) -> str:
+    if given is not None:
+        return given
+    if sys.stdin.isatty():
+        raise UsageError("no prompt is given", hint='inferflow run MODEL "…", or pipe one in')
+    text = sys.stdin.read(MAX_PIPED + 1)
+    if len(text) > MAX_PIPED:
+        raise UsageError(f"the prompt is longer than {MAX_PIPED} characters")
+    return text.removesuffix("\n")
+
+
+def _ids(model: LoadedModel, text: str, system: str | None, raw: bool) -> list[int]:
+    if raw or not has_template(model):
+        if system is not None:
+            raise UsageError("--system needs a chat template; this is a plain completion")
+        return model.tokenizer.encode(text)
+    messages = [{"role": "system", "content": system}] if system is not None else []
+    return model.render([*messages, {"role": "user", "content": text}])
+
+
+def has_template(model: LoadedModel) -> bool:
+    return model.tokenizer.chat_template is not None
+
+
+def _print(model: LoadedModel, request: Request) -> tuple[float, TokenEvent]:
+    """Writes the answer; gives the time of its first token, and its last event."""
+    stream = model.engine.submit(request)
+    first = 0.0
+    try:
+        for event in stream:
+            first = first or time.perf_counter()
+            sys.stdout.write(event.text)
+            sys.stdout.flush()
+            if event.finish == "error":
+                raise EngineError(event.error or "the generation failed")
+            if event.finish is not None:
+                sys.stdout.write("\n")
+                return first, event
+    finally:
+        stream.cancel()
+    raise EngineError("the answer has no end")
+
+
+def _stats(load_s: float, first_s: float, rest_s: float, last: TokenEvent) -> None:
+    rate = (last.completion_tokens - 1) / rest_s if last.completion_tokens > 1 else 0.0
+    note(
+        f"load {load_s:.2f} s · prompt {last.prompt_tokens} tokens, first token after "
+        f"{first_s:.2f} s · {last.completion_tokens} tokens, {rate:.1f} tokens/s · "
+        f"finish: {last.finish}"
+    )

@@ -1,0 +1,114 @@
+"""The command, called in this process on a model that recites."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from inferflow_server.cli.main import run
+
+import inferflow_core
+from inferflow_core.interfaces import Request, Stats, TokenEvent
+
+
+class Tokenizer:
+    vocab_size = 8
+    chat_template: str | None = "yes"
+
+    def encode(self, text: str, *, special: bool = True, parse_special: bool = False) -> list[int]:
+        return [1] * special + [2 + ord(character) % 6 for character in text]
+
+
+class Engine:
+    context = 64
+    max_sequences = 4
+
+    def __init__(self) -> None:
+        self.pieces = ["Hello", ", ", "world 😀"]
+        self.finish = "stop"
+        self.requests: list[Request] = []
+        self.cancelled = 0
+
+    def submit(self, request: Request, sink: Callable[[TokenEvent], None] | None = None) -> Any:
+        self.requests.append(request)
+        events = list(self._events(request))
+        if sink is not None:
+            threading.Thread(target=lambda: [sink(event) for event in events]).start()
+        return _Stream(self, events)
+
+    def _events(self, request: Request) -> Iterator[TokenEvent]:
+        pieces = self.pieces if not request.ignore_stop_ids else ["x"] * request.max_tokens
+        counts = {"prompt_tokens": len(request.ids), "completion_tokens": len(pieces)}
+        for number, piece in enumerate(pieces, 1):
+            last = number == len(pieces)
+            yield TokenEvent(5, piece, self.finish if last else None, error="no ink", **counts)
+
+    def stats(self) -> Stats:
+        return Stats(0, 0, 8, 8, 0.0, 0, alive=True)
+
+
+@dataclass
+class _Stream:
+    engine: Engine
+    events: list[TokenEvent]
+
+    def __iter__(self) -> Iterator[TokenEvent]:
+        return iter(self.events)
+
+    def cancel(self) -> None:
+        self.engine.cancelled += 1
+
+
+class Model:
+    name = "reciter"
+
+    def __init__(self) -> None:
+        self.tokenizer = Tokenizer()
+        self.engine = Engine()
+        self.plan = SimpleNamespace(run=SimpleNamespace(backend="numpy", page_tokens=16))
+        self.closed = 0
+        self.opened_with: tuple[Any, ...] = ()
+        self.messages: Sequence[Mapping[str, Any]] = ()
+
+    def render(self, messages: Sequence[Mapping[str, Any]], *_: Any) -> list[int]:
+        self.messages = messages
+        return [1, 2, 3]
+
+    def logits(self, ids: Sequence[Sequence[int]], *, encoder: Any = None) -> list[Any]:
+        """The next token is the same again with odds of 3 to 1 against each other one."""
+        rows = [
+            np.array([[np.log(3) if v == id else 0.0 for v in range(8)] for id in one])
+            for one in ids
+        ]
+        return [each.astype(np.float32) for each in rows]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Model:
+    """What every command of the test opens."""
+    model = Model()
+
+    def load(reference: str, **options: Any) -> Model:
+        model.opened_with = (reference, options)
+        return model
+
+    monkeypatch.setattr(inferflow_core, "load", load, raising=False)
+    return model
+
+
+@pytest.fixture
+def inferflow(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """`inferflow("run", "m", "hi")` -> code, out, err."""
+
+    def call(*arguments: str) -> Any:
+        code = run(list(arguments))
+        captured = capsys.readouterr()
+        return SimpleNamespace(code=code, out=captured.out, err=captured.err)
+
+    return call
