@@ -63,7 +63,7 @@ class Builder:
             value = self._values.value(node, layer)
             if value is None:
                 return Nothing.ABSENT
-            return self._typed(kind, value, layer)
+            return self._typed(kind, value, layer, node.at)
         except Mismatch as mismatch:
             self._problems.add(node.at, str(mismatch))
         except Wrong as wrong:
@@ -71,13 +71,13 @@ class Builder:
         return Nothing.FAILED
 
     def _typed(
-        self, kind: Type, value: Array | Datum | Section, layer: LayerIndex | None
+        self, kind: Type, value: Array | Datum | Section, layer: LayerIndex | None, slot: str
     ) -> Result:
         match kind:
             case Either(options) if (option := _fitting(options, value)) is not None:
-                return self._typed(option, value, layer)
+                return self._typed(option, value, layer, slot)
             case Plugin(name) if isinstance(value, Section):
-                entry = self._entries.of(name, value)
+                entry = self._entries.of(name, value, slot)
                 return Nothing.FAILED if entry is None else self.table(entry, value, layer)
             case Plugin(name) if isinstance(value, Datum) and isinstance(value.value, str):
                 raise Mismatch(f"expected {describe(kind)}, a table: {{ use = {value.value!r} }}")

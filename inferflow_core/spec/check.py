@@ -126,7 +126,7 @@ class _Checker:
             kind = next((option for option in kind.options if isinstance(option, tables)), kind)
         match kind:
             case Plugin(name):
-                entry = self._entries.of(name, section)
+                entry = self._entries.of(name, section, section.at)
                 if entry is not None:
                     self._keys(entry, section)
             case Record(cls):

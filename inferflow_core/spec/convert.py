@@ -74,16 +74,12 @@ def found(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return f"the number {value:.6g}" if isinstance(value, float) else _int(value)
+        return f"the number {value}" if abs(value) <= LARGEST_INT else "a number beyond 64 bits"
     if isinstance(value, str):
         return f"the text {value[:60]!r}"
     if isinstance(value, Mapping):
         return "a table of the checkpoint"
     return "a list"
-
-
-def _int(value: int) -> str:
-    return f"the number {value}" if abs(value) <= LARGEST_INT else "a whole number beyond 64 bits"
 
 
 def plain(value: Any, depth: int = 0) -> Any:

@@ -25,7 +25,7 @@ class Entry:
 
     @property
     def title(self) -> str:
-        return self.name or self.cls.__name__
+        return self.name or self.cls.__name__.lower()
 
 
 class Entries:
@@ -34,32 +34,38 @@ class Entries:
         self._problems = problems
         self._known: dict[tuple[str, str], Entry | str] = {}
 
-    def of(self, kind: str, section: Section) -> Entry | None:
-        """The entry that a table names with `use`, or None when that is a problem (reported)."""
+    def of(self, kind: str, section: Section, slot: str) -> Entry | None:
+        """The entry that a table names with `use`, or None when that is a problem (reported).
+
+        `slot` is where the entry is wanted. A table that a reference brought there is blamed only
+        for what has not been said of it where it is written.
+        """
         use = section.get("use")
         at = join(section.at, "use")
         if use is None:
             names = self._catalog.names(kind)
             have = f" (have: {', '.join(names)})" if 0 < len(names) <= 12 else ""
-            message = f"a table without `use`; {article(kind)} is wanted{have}"
-            self._problems.add(section.at, message)
-            return None
-        if not isinstance(use, Leaf) or not isinstance(use.value, str) or "${" in use.value:
-            self._problems.add(at, "`use` is always a literal name")
-            return None
-        if (kind, use.value) not in self._known:
-            self._known[kind, use.value] = self._load(kind, use.value)
-        known = self._known[kind, use.value]
-        if isinstance(known, str):
+            known = f"a table without `use`; {article(kind)} is wanted{have}"
+            at = section.at
+        elif not isinstance(use, Leaf) or not isinstance(use.value, str) or "${" in use.value:
+            known = "`use` is always a literal name"
+        else:
+            if (kind, use.value) not in self._known:
+                self._known[kind, use.value] = self._load(kind, use.value)
+            known = self._known[kind, use.value]
+        if isinstance(known, Entry):
+            return known
+        if slot == section.at or section.at.startswith(f"{slot}."):
             self._problems.add(at, known)
-            return None
-        return known
+        elif not self._problems.has(at, known):
+            self._problems.add(slot, known)
+        return None
 
     def _load(self, kind: str, name: str) -> Entry | str:
         try:
             cls = self._catalog.get(kind, name)
         except PluginError as error:
-            return error.message
+            return _words(error)
         if not isinstance(cls, type):
             return f"{kind} {name!r} is broken: a spec can only use a dataclass"
         if kind in BLOCK_KINDS and not (issubclass(cls, Block) and cls.kind == kind):
@@ -78,7 +84,7 @@ class Entries:
         try:
             self._catalog.entry(wanted.kind, value)
         except PluginError as error:
-            return error.message
+            return _words(error)
         return ""
 
     def unknown_keys(self, entry: Entry, section: Section) -> None:
@@ -108,3 +114,7 @@ def absent_note(node: Node | None) -> str:
     if isinstance(node, Leaf):
         return f"; {node.value} is absent here"
     return "" if node is None else "; its value is absent here"
+
+
+def _words(error: PluginError) -> str:
+    return error.message if error.hint is None else f"{error.message}; {error.hint}"

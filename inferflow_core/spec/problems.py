@@ -17,13 +17,16 @@ class Wrong(Exception):
 
 
 class Problems:
-    """Problems in the order found, each once."""
+    """Problems, each once."""
 
     def __init__(self) -> None:
         self._found: dict[Problem, None] = {}
 
     def add(self, at: str, message: str) -> None:
         self._found[Problem(at, one_line(message))] = None
+
+    def has(self, at: str, message: str) -> bool:
+        return Problem(at, one_line(message)) in self._found
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -32,9 +35,9 @@ class Problems:
         return len(self._found)
 
     def raise_if_any(self, label: str) -> None:
-        """Raises SpecError with every problem, if there is one."""
+        """Raises SpecError with every problem in the order of their paths, if there is one."""
         if self._found:
-            found = list(self._found)
+            found = sorted(self._found, key=lambda problem: problem.path)
             hint = None
             if len(found) > MOST_SHOWN:
                 hint = f"… and {len(found) - MOST_SHOWN} more"
