@@ -9,6 +9,7 @@ import pytest
 
 from inferflow_core.catalog import DATA_KINDS, HOME
 
+TESTS = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.installed
 
 
@@ -40,10 +41,8 @@ def test_every_data_file_is_an_entry(ours, kind):
 
 
 def test_every_entry_is_named_in_a_test(ours):
-    tests = Path(__file__).resolve().parents[1]
-    text = "\n".join(
-        file.read_text("utf-8") for file in tests.rglob("*.py") if file != Path(__file__)
-    )
-    named = set(re.findall(r"[\w.-]+", text))
+    files = [file for file in TESTS.rglob("*.py") if file != Path(__file__)]
+    named = {file.stem.removeprefix("test_") for file in files}
+    named.update(*(re.findall(r"[\w.-]+", file.read_text("utf-8")) for file in files))
     missing = [e for e in ours if not named & {e.name, e.value.rpartition(":")[2]}]
     assert missing == []
