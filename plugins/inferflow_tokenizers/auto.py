@@ -27,7 +27,8 @@ def open_tokenizer(
     for options that do not fit the files.
     """
     use = options.get("use", "auto")
-    names = [use] if use != "auto" else [n for n in catalog.names("tokenizer") if "." not in n]
+    ours = [name for name in catalog.names("tokenizer") if "." not in name and name != "auto"]
+    names = [use] if use != "auto" else ours
     for name in names:
         tokenizer = catalog.get("tokenizer", name).open(checkpoint, options)
         if tokenizer is not None:
@@ -40,3 +41,14 @@ def open_tokenizer(
         hint="put a tokenizer.json (HF folder) or a tokenizer.bin (llama2.c) beside the weights, "
         "or name another tokenizer: [tokenizer] use",
     )
+
+
+class AutoTokenizer:
+    """The tokenizer that fits the files; or the one that the spec names."""
+
+    @classmethod
+    def open(
+        cls, checkpoint: Checkpoint, options: Mapping[str, Any], catalog: Catalog | None = None
+    ) -> Tokenizer:
+        """See `open_tokenizer`; without a catalog, that of what is installed."""
+        return open_tokenizer(checkpoint, options, catalog or Catalog())

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from inferflow_core.errors import InferflowError, ModelFileError
 SEPARATOR = "\n__ggml_vocab_test__\n"
 
 
-@pytest.mark.parametrize("name", ["gpt-2", "llama-spm", "falcon"])
+@pytest.mark.parametrize("name", ["gpt-2", "llama-spm", "falcon", "baichuan"])
 def test_vectors_of_llama_cpp(name: str, shared: Path, open_real: Callable[[str], Any]) -> None:
     tokenizer = open_real(f"vocab:{name}")
-    base = shared / "data" / "vocabs" / f"ggml-vocab-{name}.gguf"
-    texts = Path(f"{base}.inp").read_bytes().decode().split(SEPARATOR)
-    lines = Path(f"{base}.out").read_text().split("\n")
+    folder = shared / "data" / "vocabs"
+    texts = folder.joinpath("ggml-vocab-gpt-2.gguf.inp").read_bytes().decode().split(SEPARATOR)
+    (answers,) = folder.glob(f"ggml-vocab-{name}.gguf.out*")
+    lines = answers.read_text().split("\n")
     assert len(texts) >= 46
     for text, line in zip(texts, lines, strict=True):
         ids = [int(id) for id in line.split()]
@@ -39,6 +41,40 @@ def test_tiny_llama(file: str, shared: Path, open_real: Callable[[str], Any]) ->
         assert tokenizer.encode(case["text"]) == case["ids_default"]
         assert tokenizer.decode(case["ids"]) == case["decoded"]
     assert (tokenizer.bos, tokenizer.eos, tokenizer.stop_ids) == (1, 2, frozenset({2}))
+
+
+@pytest.mark.parametrize(
+    ("family", "pre"),
+    [
+        ("qwen15_7b_chat", "qwen2"),
+        ("bloomz_3b", "bloom"),
+        ("falcon_7b_instruct", "falcon"),
+        ("phi_2", "phi-2"),
+    ],
+)
+def test_pre_tokenizers_cut_as_the_familys_own(
+    family: str, pre: str, shared: Path, bare: Callable[..., Any], installed: Catalog
+) -> None:
+    """A family's vocabulary written as GGUF keys gives the ids of its tokenizer.json."""
+    folder = shared / "oracles" / "families" / family
+    definition = json.loads((folder / "model" / "tokenizer.json").read_text())
+    tokens = {id: token for token, id in definition["model"]["vocab"].items()}
+    types = dict.fromkeys(tokens, 1)
+    for token in definition["added_tokens"]:
+        tokens[token["id"]] = token["content"]
+        types[token["id"]] = 3 if token["special"] else 4
+    pairs = definition["model"]["merges"]
+    metadata = {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": pre,
+        "tokenizer.ggml.tokens": [tokens[id] for id in range(len(tokens))],
+        "tokenizer.ggml.token_type": [types[id] for id in range(len(tokens))],
+        "tokenizer.ggml.merges": [p if isinstance(p, str) else " ".join(p) for p in pairs],
+    }
+    tokenizer = open_tokenizer(bare(Path("t.gguf"), "gguf", {}, metadata), {}, installed)
+    for case in json.loads((folder / "ref" / "tokenizer_cases.json").read_text()):
+        ids = tokenizer.encode(case["text"], parse_special=family == "bloomz_3b")
+        assert ids == case["ids"], case["text"]
 
 
 @pytest.mark.slow
@@ -76,6 +112,21 @@ def test_byte_level(byte_level: Any) -> None:
     assert plain[0] == tool, "user-defined tokens are part of any text"
     assert start not in plain, "control tokens are not"
     assert byte_level.decode(plain) == text
+
+
+def test_threads_share_a_tokenizer(
+    bare: Callable[..., Any], byte_level_metadata: Mapping[str, Any], installed: Catalog
+) -> None:
+    checkpoint = bare(Path("tiny.gguf"), "gguf", {}, byte_level_metadata)
+    tokenizer = open_tokenizer(checkpoint, {}, installed)
+
+    def encode(n: int) -> list[int]:
+        return tokenizer.encode("<|im_start|>hello" * 50, parse_special=bool(n % 2))
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(encode, range(64)))
+    start = tokenizer.token_id("<|im_start|>")
+    assert all((start in ids) == bool(n % 2) for n, ids in enumerate(results))
 
 
 def test_turn_ends_of_the_template_stop(byte_level: Any) -> None:
