@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
+help:                  ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile
+
 serve: .venv/base      ## install, fetch SmolLM2-135M-Instruct, serve it
 	$(BIN)/inferflow serve smollm2-135m-instruct --yes
 
@@ -13,13 +16,13 @@ test: .venv/dev        ## every test
 fast: .venv/dev        ## the tests that take seconds
 	$(BIN)/python -m pytest -m "not slow"
 
-types: .venv/dev
+types: .venv/dev       ## pyright
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-lint: .venv/dev
+lint: .venv/dev        ## ruff
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-fix: .venv/dev
+fix: .venv/dev         ## ruff, writing
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 docs: .venv/dev        ## writes what is made from the code
@@ -28,7 +31,7 @@ docs: .venv/dev        ## writes what is made from the code
 wheel-test: .venv/dev  ## the fast tests and the example plugin against the built wheel
 	.ci/wheel $(BIN)/python
 
-check: lint types test wheel-test
+check: lint types test wheel-test ## all of it
 
 .venv/base: pyproject.toml
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q -e . && touch $@
@@ -36,4 +39,4 @@ check: lint types test wheel-test
 .venv/dev: pyproject.toml
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q -e ".[dev]" && touch $@ .venv/base
 
-.PHONY: serve dev test fast types lint fix docs wheel-test check
+.PHONY: help serve dev test fast types lint fix docs wheel-test check
