@@ -120,7 +120,7 @@ def test_nested_tables_give_dotted_names_and_other_values_are_left_out(opened):
     [
         (b"N", "holds a NoneType, not a table"),
         (view(), "holds a View, not a table"),
-        (b"", "empty stack"),
+        (b"", "more or less than one value"),
         (b"}}", "more or less than one value"),
         (b"(}", "more or less than one value"),
         (b"u", "without a mark"),
@@ -186,7 +186,7 @@ def test_a_table_of_tables_that_doubles_is_refused_in_time(opened):
         pairs = b"".join(text(str(i)) + b"h" + last for i in range(32))
         body += b"}(" + pairs + b"uq" + here
     found = opened(b"(" + body + b"1h" + bytes([9]))
-    assert "more than 1048576 entries" in str(found) or "deep" in str(found)
+    assert "more than 262144 entries" in str(found)
 
 
 def test_keys_that_would_collide_in_a_dict_are_never_hashed(opened):
@@ -224,6 +224,9 @@ def test_a_real_pickle_with_a_call_is_refused_and_leaves_no_trace(installed, tmp
     monkeypatch.chdir(tmp_path)
     trace = tmp_path / "trace"
 
+    def imported():
+        return {name for name in sys.modules if not name.startswith("encodings.")}
+
     class Caller:
         def __reduce__(self):
             return (open, (str(trace), "w"))
@@ -233,10 +236,10 @@ def test_a_real_pickle_with_a_call_is_refused_and_leaves_no_trace(installed, tmp
         for content in (data, MAGIC + data, archive(b"", **{"data.pkl": data})):
             path = tmp_path / "model.bin"
             path.write_bytes(content)
-            modules = set(sys.modules)
+            modules = imported()
             with pytest.raises(ModelFileError):
                 installed.get("loader", "pickle")().open(path)
-            assert set(sys.modules) == modules
+            assert imported() == modules
             assert {file.name for file in tmp_path.iterdir()} == {"model.bin"}
             path.unlink()
     pickle.loads(data)["x"].close()
