@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 if TYPE_CHECKING:
     import numpy as np
@@ -362,8 +362,14 @@ class LoadedModel(Protocol):
     name: str
     plan: Any
     """The resolved spec."""
-    tokenizer: Tokenizer
+    backend_choice: str
+    """Which backend runs it, and why that one."""
     engine: Engine
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Opened when first asked for. Raises what its entry raises where there is none."""
+        ...
 
     def render(
         self,
@@ -379,6 +385,33 @@ class LoadedModel(Protocol):
     ) -> list[Array]:
         """One float32 [len, vocab] a sequence."""
         ...
+
+    def hidden(
+        self, ids: Sequence[Sequence[int]], *, token_types: Sequence[Sequence[int]] | None = None
+    ) -> list[Array]:
+        """The states after the last norm: one float32 [len, hidden] a sequence."""
+        ...
+
+    def generate(
+        self,
+        prompt: str | None = None,
+        *,
+        ids: Sequence[int] | None = None,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        seed: int | None = None,
+        logprobs: int | None = None,
+        ignore_stop_ids: bool = False,
+        **sampling: float,
+    ) -> Iterator[TokenEvent]:
+        """The events of one sequence after a text, ids or a conversation. `sampling` overrides
+        fields of the samplers by name. Leaving the iterator early cancels it."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
 
     def close(self) -> None: ...
 

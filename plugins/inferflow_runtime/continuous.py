@@ -6,7 +6,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from itertools import count
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 
 from inferflow_core.errors import EngineError, InferflowError, OverloadedError
 from inferflow_core.interfaces import (
+    LoadedModel,
     Program,
     Request,
     Sampler,
@@ -44,6 +47,13 @@ class ContinuousEngine:
     """Runs one Program. Everything but `submit`, `evaluate`, `stats`, `close` and a stream's
     `cancel` happens in the engine's own thread, so nothing else needs a lock."""
 
+    @staticmethod
+    def open(reference: str | Path, **options: Any) -> LoadedModel:
+        """A model on the engine that its spec names; see `build.open_model`."""
+        from inferflow_runtime.build import open_model
+
+        return open_model(reference, **options)
+
     def __init__(
         self,
         program: Program,
@@ -51,7 +61,7 @@ class ContinuousEngine:
         sizes: Sizes,
         vocab: int,
         samplers: Sequence[Sampler] = (),
-        tokenizer: Tokenizer | None = None,
+        tokenizer: Callable[[], Tokenizer | None] = lambda: None,
         stop_ids: Collection[int] = (),
         outputs: Collection[str] = ("logits",),
         max_queue: int = 256,
@@ -63,8 +73,8 @@ class ContinuousEngine:
         self._sizes = sizes
         self._vocab = vocab
         self._chain = SamplerChain(samplers)
-        self._tokenizer = tokenizer
-        self._stop_ids = frozenset(stop_ids)
+        self._open_tokenizer = tokenizer
+        self._own_stop_ids = frozenset(stop_ids)
         self._outputs = frozenset(outputs)
         self._max_queue = max_queue
         self._prefix_cache = prefix_cache
@@ -84,9 +94,8 @@ class ContinuousEngine:
         self, request: Request, sink: Callable[[TokenEvent], None] | None = None
     ) -> EventStream:
         """See `interfaces.Engine.submit`."""
-        check_request(
-            request, context=self.context, vocab=self._vocab, text=self._tokenizer is not None
-        )
+        tokenizer = self._tokenizer
+        check_request(request, context=self.context, vocab=self._vocab, text=tokenizer is not None)
         events: SimpleQueue[TokenEvent] = SimpleQueue()
         stop_ids = frozenset[int]() if request.ignore_stop_ids else self._stop_ids
         tokens = list(request.ids)
@@ -96,7 +105,7 @@ class ContinuousEngine:
             seed=secrets.randbits(64) if request.seed is None else request.seed,
             stop_ids=stop_ids | request.stop_ids,
             most_tokens=min(request.max_tokens, self.context - len(tokens)),
-            decoder=self._tokenizer.stream(prompt=request.ids) if self._tokenizer else None,
+            decoder=tokenizer.stream(prompt=request.ids) if tokenizer else None,
             deliver=sink or events.put,
         )
         keys = None
@@ -148,6 +157,15 @@ class ContinuousEngine:
             finally:
                 self._cancel(tasks)
         return results
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer | None:
+        """Opened with the first request: evaluations need none."""
+        return self._open_tokenizer()
+
+    @cached_property
+    def _stop_ids(self) -> frozenset[int]:
+        return self._own_stop_ids | (self._tokenizer.stop_ids if self._tokenizer else frozenset())
 
     def stats(self) -> Stats:
         """See `interfaces.Engine.stats`."""

@@ -156,7 +156,7 @@ def make() -> Iterator[Make]:
         sizes = Sizes(pages, page_tokens, max_tokens, max_sequences, context)
         program = program or FakeProgram(sizes)
         options.setdefault("samplers", (Temperature(), TopK(), TopP(), MinP()))
-        options.setdefault("tokenizer", Letters())
+        options.setdefault("tokenizer", Letters)
         engine = ContinuousEngine(
             program, sizes=sizes, vocab=VOCAB, outputs=("logits", "hidden"), **options
         )

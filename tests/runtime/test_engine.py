@@ -107,7 +107,7 @@ def test_impossible_requests_are_refused_at_submit(make: Any, request_: Request,
 
 
 def test_stop_strings_need_a_tokenizer(make: Any, fake: Any, tokens: Any):
-    engine, _ = make(tokenizer=None)
+    engine, _ = make(tokenizer=lambda: None)
     with pytest.raises(RequestError, match="need a tokenizer"):
         engine.submit(Request((1,), 5, stop=("x",)))
     events = list(engine.submit(Request((1,), 5, sampling=GREEDY)))

@@ -1,0 +1,161 @@
+"""From a reference to a running model: each arrow of the design, one after the other."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from inferflow_core.block import all_aliases, all_params
+from inferflow_core.catalog import Catalog
+from inferflow_core.errors import EngineError, InferflowError
+from inferflow_core.graph import Graph
+from inferflow_core.interfaces import (
+    Backend,
+    Checkpoint,
+    Engine,
+    Program,
+    Sizes,
+    Tokenizer,
+    Weight,
+)
+from inferflow_core.optable import OpTable
+from inferflow_core.spec import Plan, resolve
+from inferflow_core.spec.binding import Bindings, bind, provided
+from inferflow_core.spec.names_reader import read_names
+from inferflow_core.spec.overrides import Overrides
+from inferflow_core.tracer import trace
+from inferflow_runtime.backend import choose_backend
+from inferflow_runtime.model import Model
+from inferflow_runtime.reference import Progress, find
+from inferflow_runtime.sizes import DEFAULT_CONTEXT, free_memory, plan_sizes
+from inferflow_runtime.weights import bind_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A plan whose blocks are settled for one checkpoint, bound and traced; no data is read."""
+
+    plan: Plan
+    context: int
+    bindings: Bindings
+    graph: Graph
+
+
+def open_model(
+    reference: str | Path,
+    *,
+    catalog: Catalog | None = None,
+    backend: str | None = None,
+    set: Iterable[str] | Mapping[str, Any] = (),
+    pull: Progress | None = None,
+) -> Model:
+    """Opens a predefined name, a spec file, a checkpoint folder, a `.gguf` or a llama2.c `.bin`.
+
+    `set` overrides values of the spec (`key=value` texts or a mapping); `backend` is short for
+    `run.backend`. Nothing is downloaded unless there is a `pull` to take the progress of it.
+    Raises InferflowError: what is wrong with the reference, spec, files, shapes or memory.
+    """
+    catalog = catalog or Catalog()
+    overrides = _overrides(set, backend)
+    with ExitStack() as resources:
+        found = find(reference, catalog=catalog, overrides=overrides, pull=pull)
+        checkpoint = found.checkpoint
+        resources.callback(checkpoint.close)
+        plan = resolve(
+            found.spec,
+            config=checkpoint.config,
+            source=checkpoint.source,
+            catalog=catalog,
+            overrides=overrides,
+        )
+        network = settle(plan, checkpoint, catalog)
+        run = network.plan.run
+        chosen, why = choose_backend(run.backend, catalog)
+        states = network.graph.states.values()
+        sizes = plan_sizes(run, network.context, states, free_memory())
+        weights = bind_weights(network.bindings, checkpoint, catalog)
+        program = _compile(chosen, network.graph, weights, sizes)
+        resources.callback(program.close)
+        tokenizer = cache(partial(_tokenizer, checkpoint, plan.tokenizer, catalog))
+        engine: Engine = catalog.get("engine", run.engine)(
+            program,
+            sizes=sizes,
+            vocab=plan.model.vocab,
+            samplers=run.samplers,
+            tokenizer=partial(_if_any, tokenizer),
+            stop_ids=plan.generation.get("stop", ()),
+            outputs=network.graph.entries["step"].outputs,
+            max_queue=run.max_queue,
+            prefix_cache=run.prefix_cache and all(state.rewindable for state in states),
+        )
+        resources.callback(engine.close)
+        return Model(
+            name=found.name,
+            plan=network.plan,
+            engine=engine,
+            open_tokenizer=tokenizer,
+            backend_choice=why,
+            resources=resources.pop_all(),
+        )
+
+
+def settle(plan: Plan, checkpoint: Checkpoint, catalog: Catalog) -> Network:
+    """Decides what the checkpoint decides, binds every tensor and traces the network.
+
+    Raises BindingError, ShapeError, SpecError. Reads no tensor's data.
+    """
+    names = read_names(plan.names, partial(catalog.get, "names"))
+    tensors = provided(names, checkpoint.tensors)
+    plan = dataclasses.replace(plan, model=plan.model.decide(tensors.__contains__))
+    context = plan.run.context or _trained_context(plan.config) or DEFAULT_CONTEXT
+    dims = plan.model.dims(context)
+    graph = trace(plan.model, dims, OpTable(catalog))
+    bindings = bind(
+        names,
+        all_params(plan.model, dims),
+        checkpoint.tensors,
+        aliases=all_aliases(plan.model, dims),
+        config=plan.config,
+        where=str(checkpoint.path),
+    )
+    return Network(plan, context, bindings, graph)
+
+
+def _overrides(set: Iterable[str] | Mapping[str, Any], backend: str | None) -> Overrides:
+    if isinstance(set, Mapping):
+        return set if backend is None else {**set, "run.backend": backend}
+    pairs = [set] if isinstance(set, str) else list(set)
+    return pairs if backend is None else [*pairs, f"run.backend={backend}"]
+
+
+def _trained_context(config: Mapping[str, Any]) -> int | None:
+    length = config.get("max_position_embeddings")
+    return length if isinstance(length, int) and length > 0 else None
+
+
+def _compile(
+    backend: Backend, graph: Graph, weights: Mapping[str, Weight], sizes: Sizes
+) -> Program:
+    try:
+        return backend.compile(graph, weights, sizes)
+    except MemoryError as cause:
+        raise EngineError(
+            f"there is not enough memory for the weights and a cache of "
+            f"{sizes.pages * sizes.page_tokens} tokens",
+            hint="set run.cache_tokens or run.context lower",
+        ) from cause
+
+
+def _tokenizer(checkpoint: Checkpoint, options: Mapping[str, Any], catalog: Catalog) -> Tokenizer:
+    return catalog.get("tokenizer", "auto").open(checkpoint, options, catalog)
+
+
+def _if_any(tokenizer: Callable[[], Tokenizer]) -> Tokenizer | None:
+    """None where there is none that opens: ids still go in and out, and whoever asks the model
+    for its tokenizer is told the reason."""
+    try:
+        return tokenizer()
+    except InferflowError:
+        return None

@@ -1,0 +1,120 @@
+"""A loaded model: its plan, tokenizer and running engine."""
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, Self
+
+import numpy as np
+
+from inferflow_core.errors import RequestError
+from inferflow_core.interfaces import Engine, Request, Stream, TokenEvent, Tokenizer
+from inferflow_core.spec import Plan
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Model:
+    """See `interfaces.LoadedModel`. A context manager; closes itself when it is forgotten."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        plan: Plan,
+        engine: Engine,
+        open_tokenizer: Callable[[], Tokenizer],
+        backend_choice: str,
+        resources: ExitStack,
+    ) -> None:
+        self.name = name
+        self.plan = plan
+        self.engine = engine
+        self.backend_choice = backend_choice
+        self._open_tokenizer = open_tokenizer
+        self._close = weakref.finalize(self, resources.close)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self._open_tokenizer()
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> list[int]:
+        """Raises TemplateError, RequestError."""
+        text = self.tokenizer.render(messages, tools, add_generation_prompt=add_generation_prompt)
+        return self.tokenizer.encode(text, special=False, parse_special=True)
+
+    def logits(
+        self,
+        ids: Sequence[Sequence[int]],
+        *,
+        encoder: Sequence[Sequence[int]] | None = None,
+        chunk: int | None = None,
+    ) -> list[Array]:
+        """float32 [len, vocab] for each sequence. Raises RequestError, EngineError."""
+        if encoder is not None:
+            raise RequestError(f"{self.name} has no encoder", param="encoder")
+        return self.engine.evaluate(ids, "logits", chunk=chunk)
+
+    def hidden(
+        self,
+        ids: Sequence[Sequence[int]],
+        *,
+        token_types: Sequence[Sequence[int]] | None = None,
+        chunk: int | None = None,
+    ) -> list[Array]:
+        """float32 [len, hidden] for each sequence. Raises RequestError, EngineError."""
+        return self.engine.evaluate(ids, "hidden", token_types=token_types, chunk=chunk)
+
+    def generate(
+        self,
+        prompt: str | None = None,
+        *,
+        ids: Sequence[int] | None = None,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        seed: int | None = None,
+        logprobs: int | None = None,
+        ignore_stop_ids: bool = False,
+        **sampling: float,
+    ) -> Iterator[TokenEvent]:
+        """Without `max_tokens`, up to the end of the context. Raises RequestError at once, not
+        when the iterator is first asked."""
+        if sum(given is not None for given in (prompt, ids, messages)) != 1:
+            raise RequestError("give one of a prompt, ids and messages")
+        if prompt is not None:
+            ids = self.tokenizer.encode(prompt)
+        elif messages is not None:
+            ids = self.render(messages)
+        request = Request(
+            ids=tuple(ids or ()),
+            max_tokens=self.engine.context if max_tokens is None else max_tokens,
+            sampling=sampling,
+            seed=seed,
+            stop=(stop,) if isinstance(stop, str) else tuple(stop),
+            logprobs=logprobs,
+            ignore_stop_ids=ignore_stop_ids,
+        )
+        return self._events(self.engine.submit(request))
+
+    def _events(self, stream: Stream) -> Iterator[TokenEvent]:
+        """Keeps the model open while its events are read, though nobody else may hold it."""
+        try:
+            yield from stream
+        finally:
+            stream.cancel()
+
+    def close(self) -> None:
+        """Ends all requests and lets go of weights and files. Safe to call twice."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

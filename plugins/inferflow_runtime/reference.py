@@ -1,0 +1,120 @@
+"""What a user calls a model: a predefined name, a spec file, a checkpoint."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferflow_core.catalog import Catalog
+from inferflow_core.errors import ModelFileError, Problem, SourceError, SpecError, nearest
+from inferflow_core.interfaces import Checkpoint, Loader
+from inferflow_core.spec import Spec, find_family, read_spec
+from inferflow_core.spec.nodes import Leaf, Section
+from inferflow_core.spec.overrides import Overrides, apply_overrides
+from inferflow_core.spec.problems import Problems
+
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """An opened checkpoint, the spec that describes it, and what the model is called."""
+
+    name: str
+    spec: Spec
+    checkpoint: Checkpoint
+
+
+def find(
+    reference: str | Path, *, catalog: Catalog, overrides: Overrides, pull: Progress | None
+) -> Found:
+    """Opens what a reference means. `pull` gets the progress of a download; None forbids it.
+
+    Raises SpecError, PluginError, SourceError, ModelFileError.
+    """
+    path = Path(reference)
+    predefined = isinstance(reference, str) and reference in catalog.names("spec")
+    if predefined or path.suffix == ".toml":
+        spec = read_spec(str(reference) if predefined else path, catalog)
+        problems = Problems()
+        root = apply_overrides(spec.root, overrides, problems)
+        problems.raise_if_any(spec.label)
+        weights = root.get("weights")
+        texts = _texts(weights) if isinstance(weights, Section) else {}
+        beside = Path() if predefined else path.parent
+        return Found(
+            spec.name,
+            spec,
+            _open(_weights_path(spec, texts, beside, catalog, pull), texts, catalog),
+        )
+    if not path.exists():
+        names = catalog.names("spec")
+        raise SourceError(
+            f"no model {str(reference)!r}: neither a file or folder, nor a predefined name."
+            f"{nearest(str(reference), names)}",
+            hint=f"predefined: {', '.join(names)}",
+        )
+    checkpoint = _open(path, {}, catalog)
+    try:
+        family = find_family(checkpoint.config, checkpoint.source, catalog)
+        return Found(path.resolve().stem, read_spec(family, catalog), checkpoint)
+    except BaseException:
+        checkpoint.close()
+        raise
+
+
+def _texts(weights: Section) -> dict[str, str]:
+    """The literal texts of a table."""
+    return {
+        key: node.value
+        for key, node in weights.items.items()
+        if isinstance(node, Leaf) and isinstance(node.value, str)
+    }
+
+
+def _weights_path(
+    spec: Spec, texts: dict[str, str], beside: Path, catalog: Catalog, pull: Progress | None
+) -> Path:
+    reference = texts.get("path")
+    if reference is None:
+        raise SpecError(
+            spec.label,
+            [Problem("weights.path", "missing: this spec describes a family, not one checkpoint")],
+            hint="give the checkpoint as the model (its family is found), or set weights.path",
+        )
+    scheme, colon, _ = reference.partition(":")
+    if not colon or scheme not in catalog.names("source"):
+        path = beside / Path(reference).expanduser()
+        if not path.exists():
+            raise SourceError(f"{spec.label}: weights.path {reference!r} is not there: {path}")
+    else:
+        source, sha256 = catalog.get("source", scheme)(), texts.get("sha256")
+        located = source.locate(reference, sha256=sha256)
+        if located is None and pull is None:
+            raise SourceError(
+                f"{reference} has not been fetched", hint=f"inferflow pull {spec.name}"
+            )
+        path = located or source.pull(reference, sha256=sha256, progress=pull)
+    file = path / texts["file"] if "file" in texts else path
+    if not file.resolve().is_relative_to(path.resolve()):
+        raise SourceError(f"{spec.label}: weights.file {texts['file']!r} leads out of {path}")
+    if not file.exists():
+        raise SourceError(f"{spec.label}: there is no {texts['file']!r} in {path}")
+    return file
+
+
+def _open(path: Path, texts: dict[str, str], catalog: Catalog) -> Checkpoint:
+    """With the loader that is named, else with the first of ours that recognises the file."""
+    if "use" in texts:
+        loader: Loader = catalog.get("loader", texts["use"])()
+        return loader.open(path)
+    names = [name for name in catalog.names("loader") if "." not in name]
+    for name in names:
+        loader = catalog.get("loader", name)()
+        if loader.recognises(path):
+            return loader.open(path)
+    raise ModelFileError(
+        path,
+        f"no loader recognises it (have: {', '.join(names)})",
+        hint="a model is a folder with config.json and *.safetensors or pytorch_model*.bin, a "
+        ".gguf file, or a llama2.c .bin",
+    )
