@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def settled(tokenizer: Any, ids: Sequence[int]) -> str:
     return "".join(map(stream.push, ids))
 
 
+@cache
 def native(shared: Path, family: str) -> Native:
     path = shared / "oracles" / "families" / family / "model" / "tokenizer.json"
     return Native.from_str(path.read_text())

@@ -94,7 +94,7 @@ def test_equals_the_algorithm_on_a_large_vocabulary(
     pieces, scores = pieces_of(path, 32000)
     text = (shared / "data" / "wiki.test.raw").read_text()
     spaces = [" " * count for count in range(1, 40)]
-    for part in [text[at : at + 150] for at in range(0, 30_000, 300)] + spaces + ["aaaaaaa"]:
+    for part in [text[at : at + 150] for at in range(0, 15_000, 300)] + spaces + ["aaaaaaa"]:
         assert tokenizer.encode(part, special=False) == naive(pieces, scores, part), part
 
 
@@ -158,7 +158,7 @@ def test_truncated_anywhere(
     checkpoint = bare(model, "llama2c", {"vocab_size": 261})
     path = model.parent / "tokenizer.bin"
     data = path.read_bytes()
-    for length in range(len(data)):
+    for length in (*range(300), *range(300, len(data), 7), len(data) - 1):
         path.write_bytes(data[:length])
         with pytest.raises(ModelFileError):
             open_tokenizer(checkpoint, {}, installed)
