@@ -118,7 +118,7 @@ def safetensors(header: object, data: int = 0) -> bytes:
     return struct.pack("<Q", len(text)) + text + bytes(data)
 
 
-def entry(shape=(1,), offsets=(0, 4), dtype="F32") -> dict[str, object]:
+def entry(shape: object = (1,), offsets: object = (0, 4), dtype: object = "F32") -> object:
     return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
 
 

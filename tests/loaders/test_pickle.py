@@ -231,6 +231,7 @@ def test_a_real_pickle_with_a_call_is_refused_and_leaves_no_trace(installed, tmp
         def __reduce__(self):
             return (open, (str(trace), "w"))
 
+    data = b""
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         data = pickle.dumps({"x": Caller()}, protocol)
         for content in (data, MAGIC + data, archive(b"", **{"data.pkl": data})):

@@ -62,7 +62,7 @@ def test_blocks_have_the_sizes_of_ggml(form, name):
 
 
 @pytest.mark.parametrize("name", [*PACKING, *READ_ONLY])
-@pytest.mark.parametrize("lead", [(), (3,), (40,), (2, 3), (0,)])
+@pytest.mark.parametrize("lead", [(), (3,), (40,), (128,), (2, 3), (0,)])
 def test_unpacking_is_the_reference_on_any_bytes(form, name, lead):
     kind = gguf.GGMLQuantizationType[name.upper()]
     block, size = gguf.GGML_QUANT_SIZES[kind]
