@@ -6,7 +6,7 @@ help:                  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile
 
 serve: .venv/base      ## install, fetch SmolLM2-135M-Instruct, serve it
-	$(BIN)/inferflow serve smollm2-135m-instruct --yes
+	$(BIN)/inferflow serve smollm2-135m-instruct
 
 dev: .venv/dev         ## an environment to work in: .venv
 
