@@ -88,7 +88,10 @@ class GGUFCheckpoint:
         span = self._spans.get("rope_freqs.weight")
         if span is None or span.info.format != "f32" or span.info.nbytes > 4 * MAX_ROPE_FACTORS:
             return []
-        return self.read("rope_freqs.weight").view("<f4").tolist()
+        factors = self.read("rope_freqs.weight").view("<f4")
+        if not (np.isfinite(factors) & (factors > 0)).all():
+            raise ModelFileError(self.path, "rope_freqs.weight holds divisors that are not above 0")
+        return factors.tolist()
 
 
 def _begin(file: MappedFile) -> tuple[str, Cursor]:

@@ -118,3 +118,36 @@ def test_each_file_is_recognised_by_its_own_loader_alone(samples, installed, tmp
     for entry in loaders.values():
         assert not entry.recognises(tmp_path / "empty")
         assert not entry.recognises(tmp_path / "missing.bin")
+
+
+def test_divisors_of_a_gguf_give_the_frequencies_of_llama3(tmp_path, installed):
+    rope = installed.get("position", "rope")
+    table = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0}
+    table |= {"high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+    hugging_face = rope(theta=1e4, scaling=table, context=512)
+    wanted, _ = hugging_face.frequencies(16, 512)
+    plain, _ = rope(theta=1e4, context=512).frequencies(16, 512)
+    divisors = (np.array(plain) / np.array(wanted)).astype(np.float32)
+    assert len(set(divisors)) > 3
+    writer = gguf.GGUFWriter(tmp_path / "a.gguf", "llama")
+    writer.add_tensor("rope_freqs.weight", divisors)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    config = installed.get("loader", "gguf")().open(tmp_path / "a.gguf").config
+    found, scale = rope(theta=1e4, scaling=config["rope_scaling"], context=512).frequencies(16, 512)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    assert scale == 1.0
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, np.nan, np.inf])
+def test_impossible_divisors_are_refused(tmp_path, installed, wrong):
+    writer = gguf.GGUFWriter(tmp_path / "a.gguf", "llama")
+    writer.add_tensor("rope_freqs.weight", np.array([1, wrong], np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(ModelFileError, match="not above 0"):
+        installed.get("loader", "gguf")().open(tmp_path / "a.gguf")
