@@ -1,0 +1,111 @@
+"""Whole models against the stored results of reference implementations (../shared/oracles)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import inferflow_core
+from inferflow_core.errors import SourceError
+
+FAMILIES = (
+    *("llama2_7b", "llama2_13b_chat", "open_llama_3b", "fusellm_7b", "yi_6b_200k", "yi_34b_chat"),
+    *("mistral_7b_instruct_v02", "mistral_7b_v01_swa"),
+)
+PLAIN = ("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0")
+BLOCKS = ("q2_k", "q3_k_m", "q4_k_m", "q5_k_m", "q6_k", "q8_0", "iq4_nl")
+MODELS = {
+    **{f: (f"families/{f}/model", f"families/{f}/ref/reference.npz") for f in FAMILIES},
+    **{
+        f"gguf_llama-{t}": (
+            f"formats/gguf_llama/tiny-llama-{t}.gguf",
+            f"formats/gguf_llama/reference-{t}.npz",
+        )
+        for t in PLAIN
+    },
+    **{
+        f"gguf_kquants-{t}": (
+            f"formats/gguf_kquants/tiny256-{t}.gguf",
+            f"formats/gguf_kquants/reference-{t}.npz",
+        )
+        for t in BLOCKS
+    },
+    **{
+        f"llama2c_{t}": (f"formats/llama2c_{t}/model.bin", f"formats/llama2c_{t}/reference.npz")
+        for t in ("shared", "unshared_gqa")
+    },
+}
+TOLERANCE = 2e-3
+GREEDY: dict[str, Any] = {"temperature": 0.0, "ignore_stop_ids": True}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_logits_hidden_states_and_greedy_tokens(shared: Path, name: str):
+    path, results = (shared / "oracles" / part for part in MODELS[name])
+    reference = np.load(results)
+    keys = [key for key in reference if key.startswith("ids_")]
+    ids = [reference[key].tolist() for key in keys]
+    with inferflow_core.load(path, backend="numpy") as model:
+        for key, logits in zip(keys, model.logits(ids), strict=True):
+            expected = reference[key.replace("ids_", "logits_")]
+            first = int(reference.get(f"{key.replace('ids_', 'logits_')}_from", 0))
+            assert logits[first:].shape == expected.shape
+            assert np.abs(logits[first:] - expected).max() <= TOLERANCE, key
+        states = [key for key in reference if key.startswith("hidden_")]
+        for key in states:
+            (hidden,) = model.hidden([reference[key.replace("hidden_", "ids_")].tolist()])
+            assert np.abs(hidden - reference[key][-1]).max() <= TOLERANCE
+        prompts = [key for key in reference if key.startswith("gen_prompt_")]
+        runs = [
+            model.generate(ids=reference[key].tolist(), max_tokens=32, **GREEDY) for key in prompts
+        ]
+        for key, run in zip(prompts, runs, strict=True):
+            assert [e.token for e in run] == reference[key.replace("prompt_", "")].tolist(), key
+    assert len(keys) >= 2
+    assert prompts
+
+
+def test_stories_are_told_word_for_word(shared: Path):
+    reference = json.loads(
+        (shared / "oracles" / "real" / "stories260K" / "reference.json").read_text("utf-8")
+    )
+    with inferflow_core.load(shared / "data" / "stories260K" / "stories260K.bin") as model:
+        assert model.name == "stories260K"
+        for case in reference["cases"]:
+            count = len(case["generated_ids"])
+            events = list(model.generate(case["prompt"], max_tokens=count, **GREEDY))
+            assert [event.token for event in events] == case["generated_ids"]
+            text = case["prompt"] + "".join(event.text for event in events)
+            assert text + "\n" == case["text"]
+    assert len(reference["cases"]) == 4
+
+
+@pytest.mark.slow
+def test_smollm2_agrees_with_transformers(shared: Path):
+    folder = shared / "oracles" / "real" / "smollm2-135m-hf-f32"
+    reference = np.load(folder / "reference.npz")
+    try:
+        model = inferflow_core.load("smollm2-135m-instruct", set=["run.context=512"])
+    except SourceError as error:
+        pytest.skip(str(error))
+    with model:
+        (logits,) = model.logits([reference["ids_long"].tolist()])
+        best = np.take_along_axis(logits, reference["top50_idx"], axis=-1)
+        assert np.abs(best - reference["top50_val"]).max() <= TOLERANCE
+        order = np.argsort(-logits, axis=-1)[:, :1]
+        assert (order == reference["top50_idx"][:, :1]).all()
+        for i in range(4):
+            run = model.generate(ids=reference[f"gen_prompt_{i}"].tolist(), max_tokens=32, **GREEDY)
+            assert [event.token for event in run] == reference[f"gen_{i}"].tolist()
+        losses = []
+        for i in range(4):
+            ids = reference[f"ppl_ids_{i}"]
+            (logits,) = model.logits([ids.tolist()])
+            scores = logits[:-1].astype(np.float64)
+            scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True))
+            nll = -np.take_along_axis(scores, ids[1:, None], axis=-1)[:, 0]
+            np.testing.assert_allclose(nll, reference[f"ppl_nll_{i}"], atol=5e-3)
+            losses.append(nll[256:])
+        assert np.exp(np.concatenate(losses).mean()) == pytest.approx(22.7435, abs=0.02)
