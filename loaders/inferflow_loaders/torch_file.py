@@ -29,6 +29,12 @@ LEGACY_MAGICS = tuple(
 """How an older file begins: a pickle of one number."""
 LEGACY_PROTOCOL = 1001
 
+ZIP_ERRORS = (
+    *(zipfile.BadZipFile, OSError, ValueError, EOFError, struct.error),
+    *(NotImplementedError, OverflowError),
+)
+"""What `zipfile` raises on archives that are broken or too new."""
+
 MAX_PICKLE_BYTES = 2**26
 MAX_DEPTH = 8
 """Tables within tables."""
@@ -62,7 +68,7 @@ def _zip(file: MappedFile) -> Contents:
     try:
         with zipfile.ZipFile(file.path) as archive:
             members = {member.filename: member for member in archive.infolist()}
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError, struct.error) as cause:
+    except ZIP_ERRORS as cause:
         raise PickleError(f"a broken zip archive: {cause}") from cause
     pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:

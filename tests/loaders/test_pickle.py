@@ -213,6 +213,12 @@ def test_wrong_archives(opened, changes, message):
     assert message in str(opened(table(("x", view())), **changes))
 
 
+def test_an_archive_of_a_future_version_is_refused(open_bytes):
+    data = bytearray(archive(table(("x", view()))))
+    data[data.index(b"PK\x01\x02") + 6] = 255
+    assert "broken zip archive: zip file version 25.5" in str(open_bytes("pickle", bytes(data)))
+
+
 def test_a_compressed_archive_is_refused(open_bytes):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
