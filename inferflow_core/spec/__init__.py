@@ -1,4 +1,4 @@
-"""The spec language: TOML that says what a model is (`docs/spec.md`).
+"""The spec language: TOML that says what a model is.
 
 `read_spec` or `parse_spec` gives a Spec (its parents merged in), `find_family` the name of the one
 for a checkpoint, `check` what can be said without one, and `resolve` the Plan. `show` and

@@ -9,6 +9,7 @@ from inferflow_core.errors import InferflowError
 from inferflow_core.spec.convert import Mismatch, convert, plain
 from inferflow_core.spec.entries import Entries, Entry, absent_note, record
 from inferflow_core.spec.field_types import (
+    TABLES,
     Data,
     DictOf,
     Either,
@@ -20,6 +21,7 @@ from inferflow_core.spec.field_types import (
     Template,
     Type,
     describe,
+    fitting,
 )
 from inferflow_core.spec.nodes import Array, Datum, Layers, Node, Section, Value, join
 from inferflow_core.spec.problems import Problems, Wrong, one_line
@@ -74,15 +76,11 @@ class Builder:
         self, kind: Type, value: Array | Datum | Section, layer: LayerIndex | None, slot: str
     ) -> Result:
         match kind:
-            case Either(options) if (option := _fitting(options, value)) is not None:
+            case Either(options) if (option := fitting(options, _forms(value))) is not None:
                 return self._typed(option, value, layer, slot)
             case Plugin(name) if isinstance(value, Section):
                 entry = self._entries.of(name, value, slot)
                 return Nothing.FAILED if entry is None else self.table(entry, value, layer)
-            case Plugin(name) if isinstance(value, Datum) and isinstance(value.value, str):
-                raise Mismatch(f"expected {describe(kind)}, a table: {{ use = {value.value!r} }}")
-            case Plugin() if isinstance(value, Datum) and _is_mapping(value.value):
-                raise Mismatch("what comes from a checkpoint is data and never names a plugin")
             case Record(cls) if isinstance(value, Section):
                 return self.table(record(cls), value, layer)
             case DictOf(of) if isinstance(value, Section):
@@ -240,17 +238,13 @@ class Builder:
         return None if value is None else plain(value.value)
 
 
-def _fitting(options: tuple[Type, ...], value: Array | Datum | Section) -> Type | None:
-    """Of several types the one for a table or a list; None for scalars, which try each."""
+def _forms(value: Array | Datum | Section) -> tuple[type[Any], ...]:
+    """The types that a table or a list may fill; none for scalars, which try each in turn."""
     if isinstance(value, Section):
-        forms: tuple[type[Any], ...] = (Plugin, Record, DictOf, Data)
-    elif isinstance(value, Array) or isinstance(value.value, list):
-        forms = (ListOf,)
-    elif isinstance(value.value, Mapping):
-        forms = (Data,)
-    else:
-        return None
-    return next((option for option in options if isinstance(option, forms)), None)
+        return TABLES
+    if isinstance(value, Array) or isinstance(value.value, list):
+        return (ListOf,)
+    return (Data,) if _is_mapping(value.value) else ()
 
 
 def _entries_of(datum: Datum) -> tuple[Datum, ...]:

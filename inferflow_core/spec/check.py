@@ -11,6 +11,7 @@ from inferflow_core.errors import nearest
 from inferflow_core.spec.convert import Mismatch, convert
 from inferflow_core.spec.entries import Entries, Entry, record
 from inferflow_core.spec.field_types import (
+    TABLES,
     Data,
     DictOf,
     Either,
@@ -21,6 +22,7 @@ from inferflow_core.spec.field_types import (
     Template,
     Type,
     describe,
+    fitting,
 )
 from inferflow_core.spec.forms import case_parts, function_operands, layer_question
 from inferflow_core.spec.merge import Spec
@@ -89,8 +91,12 @@ class _Checker:
             case Section():
                 self._section(kind, node)
             case Array():
-                items = kind.of if isinstance(kind, ListOf) else None
-                self._all(items, node.items)
+                listed = fitting((kind,), (ListOf, Either)) if kind else None
+                if isinstance(listed, Either):
+                    listed = fitting(listed.options, (ListOf,))
+                if kind is not None and not isinstance(kind, Data) and listed is None:
+                    raise Mismatch(f"expected {describe(kind)}, found a list")
+                self._all(listed.of if isinstance(listed, ListOf) else None, node.items)
             case _:
                 pass
 
@@ -101,7 +107,7 @@ class _Checker:
     def _leaf(self, kind: Slot, leaf: Leaf) -> None:
         reference = reference_in(leaf)
         if reference is None:
-            if kind is not None and not isinstance(kind, Plugin | Record | DictOf | ListOf | Data):
+            if kind is not None:
                 value = convert(kind, leaf.value)
                 if trouble := self._entries.named(kind, value):
                     raise Wrong(leaf.at, trouble)
@@ -122,8 +128,7 @@ class _Checker:
 
     def _section(self, kind: Slot, section: Section) -> None:
         if isinstance(kind, Either):
-            tables = (Plugin, Record, DictOf, Data)
-            kind = next((option for option in kind.options if isinstance(option, tables)), kind)
+            kind = fitting(kind.options, TABLES) or kind
         match kind:
             case Plugin(name):
                 entry = self._entries.of(name, section, section.at)

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from inferflow_core.block import ACTIVATIONS
 from inferflow_core.errors import nearest
-from inferflow_core.spec.field_types import Either, Named, Scalar, Type, Words, describe
+from inferflow_core.spec.field_types import Either, Named, Plugin, Scalar, Type, Words, describe
 from inferflow_core.spec.reader import LARGEST_INT, MAX_DEPTH
 
 
@@ -36,6 +36,10 @@ def convert(kind: Type, value: Any) -> Any:
             raise Mismatch(_not_one_of("word", value, dict.fromkeys(words)))
         case Either(options):
             return _either(options, value)
+        case Plugin() if isinstance(value, str):
+            raise Mismatch(f"expected {describe(kind)}, a table: {{ use = {value[:60]!r} }}")
+        case Plugin() if isinstance(value, Mapping):
+            raise Mismatch("what comes from a checkpoint is data and never names a plugin")
         case _:
             raise Mismatch(f"expected {describe(kind)}, found {found(value)}")
 

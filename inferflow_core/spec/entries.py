@@ -68,18 +68,20 @@ class Entries:
             return _words(error)
         if not isinstance(cls, type):
             return f"{kind} {name!r} is broken: a spec can only use a dataclass"
-        if kind in BLOCK_KINDS and not (issubclass(cls, Block) and cls.kind == kind):
+        if kind in BLOCK_KINDS and not (
+            issubclass(cls, Block) and getattr(cls, "kind", "") == kind
+        ):
             return f"{kind} {name!r} is broken: {cls.__name__} is no subclass for this kind"
         try:
             return Entry(name, cls, fields_of(cls))
-        except TypeError as error:
+        except Exception as error:  # annotations and default factories are the plugin's code
             return f"{kind} {name!r} is broken: {error}"
 
     def named(self, kind: Type, value: object) -> str:
         """What is wrong with a text where the type wants an entry's name. Imports nothing."""
         options = kind.options if isinstance(kind, Either) else (kind,)
         wanted = next((option for option in options if isinstance(option, Named)), None)
-        if wanted is None or not isinstance(value, str) or value == "auto":
+        if wanted is None or not isinstance(value, str) or (wanted.auto and value == "auto"):
             return ""
         try:
             self._catalog.entry(wanted.kind, value)
@@ -90,11 +92,11 @@ class Entries:
     def unknown_keys(self, entry: Entry, section: Section) -> None:
         """Reports every key that the entry has no field for."""
         keys = [key for item in entry.fields.values() for key in item.keys]
-        for key in section.items:
+        for key, node in section.items.items():
             if key in keys or (key == "use" and entry.name):
                 continue
             message = f"unknown key of {entry.title}.{nearest(key, keys)} (keys: {keys_of(keys)})"
-            self._problems.add(join(section.at, key), message)
+            self._problems.add(node.at, message)
 
     def missing(
         self, entry: Entry, item: Field, section: Section, key: str, note: str = ""

@@ -27,9 +27,10 @@ class Words:
 
 @dataclass(frozen=True)
 class Named:
-    """The name of an entry of a kind, not a table; `auto` too where that is the default."""
+    """The name of an entry of a kind, not a table; or `auto` where that is allowed."""
 
     kind: str
+    auto: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class ListOf:
 class Either:
     options: "tuple[Type, ...]"
 
+
+TABLES = (Plugin, Record, DictOf, Data)
+"""The types that a table fills."""
 
 Type = Scalar | Words | Named | Data | Plugin | Record | DictOf | ListOf | Either
 
@@ -150,6 +154,11 @@ def _type(hint: Any, where: str) -> Type:
         if is_dataclass(hint):
             return Record(cls)
     raise TypeError(f"{where}: no spec can fill a field of type {hint}")
+
+
+def fitting(options: tuple[Type, ...], forms: tuple[type[Any], ...]) -> Type | None:
+    """Of several types the first that has one of the forms."""
+    return next((option for option in options if isinstance(option, forms)), None)
 
 
 def describe(kind: Type | Template) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import cast
 
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import PluginError, Problem, SpecError
-from inferflow_core.spec.nodes import Node, Section
+from inferflow_core.spec.nodes import CASE_KEYS, Array, Node, Patched, Section
 from inferflow_core.spec.problems import one_line
 from inferflow_core.spec.reader import MAX_BYTES, SpecFile, read_text
 
@@ -103,6 +104,22 @@ def merge(parent: Node | None, child: Node) -> Node:
     if child.function or parent.function:
         return child
     return Section(_merge_items(parent.items, child.items), child.at, child.origin)
+
+
+def lay(base: Node | None, patch: Node) -> Node:
+    """A patch over a node, key by key. Over a case or a reference it waits until that is known;
+    a table with `use` or `case`, a function and all that is no table replaces what was there."""
+    if not isinstance(patch, Section) or patch.function or patch.is_case or "use" in patch.items:
+        return patch
+    of_case = all(key in CASE_KEYS for key in patch.items)
+    if isinstance(base, Section) and not base.function and (of_case or not base.is_case):
+        laid = {key: lay(base.get(key), item) for key, item in patch.items.items()}
+        return Section({**base.items, **laid}, base.at, base.origin)
+    if isinstance(base, Patched):
+        if of_case:
+            return Patched(lay(base.base, patch), base.patch)
+        return Patched(base.base, cast("Section", lay(base.patch, patch)))
+    return patch if base is None or isinstance(base, Array) else Patched(base, patch)
 
 
 def _merge_items(parent: Mapping[str, Node], child: Mapping[str, Node]) -> dict[str, Node]:

@@ -3,11 +3,11 @@
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from inferflow_core.errors import nearest
-from inferflow_core.spec.merge import merge
-from inferflow_core.spec.nodes import CASE_KEYS, Node, Patched, Section, join
+from inferflow_core.spec.merge import lay
+from inferflow_core.spec.nodes import Node, Section, join
 from inferflow_core.spec.problems import Problems, Wrong, keys_of
 from inferflow_core.spec.reader import MAX_DEPTH, TABLES, to_node
 
@@ -28,10 +28,22 @@ def apply_overrides(root: Section, overrides: Overrides, problems: Problems) -> 
             if path[0] not in TABLES or len(path) < 2:
                 close = nearest(path[0], TABLES)
                 raise Wrong(key, f"{ORIGIN}: sets keys of the tables {keys_of(TABLES)}.{close}")
-            root = cast("Section", _laid(root, path, value, ""))
+            root = _over(root, path, value)
         except Wrong as wrong:
             problems.add(wrong.at, wrong.message)
     return root
+
+
+def _over(root: Section, path: list[str], value: Any) -> Section:
+    """One override; the tables that are no plugins take a `use` as any other key."""
+    table, key = path[0], path[1]
+    old = root.get(table)
+    if table != "model" and isinstance(old, Section):
+        below = lay(old.get(key), _nested(path[2:], value, join(table, key)))
+        new = Section({**old.items, key: below}, table, old.origin)
+    else:
+        new = lay(old, _nested(path[1:], value, table))
+    return Section({**root.items, table: new}, root.at, root.origin)
 
 
 def _pairs(overrides: Overrides, problems: Problems) -> Iterable[tuple[str, Any]]:
@@ -71,26 +83,8 @@ def _path(key: str) -> list[str]:
     raise Wrong(key[:60], f"{ORIGIN}: no dotted key")
 
 
-def _laid(node: Node | None, path: list[str], value: Any, at: str) -> Node:
-    """The node with `value` at `path` below it."""
+def _nested(path: list[str], value: Any, at: str) -> Node:
+    """The value inside of a table for each key of the path."""
     if not path:
-        new = to_node(value, at, ORIGIN, at.count("."))
-        return merge(node, new)
-    key, rest = path[0], path[1:]
-    if node is None:
-        node = Section({}, at, ORIGIN)
-    if isinstance(node, Section) and _is_written(node, key):
-        if key == "use" and not rest and at.startswith("model"):
-            return Section({key: to_node(value, join(at, key), ORIGIN)}, at, ORIGIN)
-        below = _laid(node.get(key), rest, value, join(at, key))
-        return Section({**node.items, key: below}, node.at, node.origin)
-    if isinstance(node, Patched) and key not in CASE_KEYS:
-        patch = _laid(node.patch, path, value, at)
-        return Patched(node.base, cast("Section", patch))
-    patch = _laid(Section({}, at, ORIGIN), path, value, at)
-    return Patched(node, cast("Section", patch))
-
-
-def _is_written(section: Section, key: str) -> bool:
-    """Whether a key goes into the table as written, not into what it evaluates to."""
-    return not section.function and (key in CASE_KEYS or not section.is_case)
+        return to_node(value, at, ORIGIN, at.count("."))
+    return Section({path[0]: _nested(path[1:], value, join(at, path[0]))}, at, ORIGIN)

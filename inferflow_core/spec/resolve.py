@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import nearest
-from inferflow_core.spec.build import Builder, Built
+from inferflow_core.spec.build import Builder, Built, Nothing
 from inferflow_core.spec.check import check_tables
 from inferflow_core.spec.merge import Spec
 from inferflow_core.spec.nodes import Node, Section
@@ -45,6 +45,9 @@ def resolve(
     values = Values(root, config, source)
     builder = Builder(values, catalog, problems)
     built = {name: builder.build(kind, root.get(name)) for name, kind in TABLE_TYPES.items()}
+    for name, one in built.items():
+        if one is Nothing.ABSENT and name in tables:
+            problems.add(name, "its value is absent here")
     done = {name: one for name, one in built.items() if isinstance(one, Built)}
     names = _names(done.get("weights"), source, problems)
     _unused_config(root, config, values, problems)

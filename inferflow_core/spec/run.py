@@ -16,7 +16,7 @@ class Run:
     """The keys of `[run]`. `samplers` is the chain in order; without it the four usual ones, each
     with defaults that change nothing."""
 
-    backend: Annotated[str, Named("backend")] = "auto"
+    backend: Annotated[str, Named("backend", auto=True)] = "auto"
     engine: Annotated[str, Named("engine")] = "continuous"
     context: int | None = None
     """Longest sequence; absent: the model's own."""

@@ -45,10 +45,6 @@ def to_json(plan: Plan) -> dict[str, Any]:
 
 
 def _table(node: Node, path: str, lines: list[str], header: str = "[{}]") -> None:
-    if isinstance(node, Patched):
-        _table(node.base, path, lines, header)
-        _table(node.patch, path, lines, "# laid over it by --set: [{}]")
-        return
     if isinstance(node, Layers):
         _layers(node, path, lines)
         return
@@ -57,7 +53,7 @@ def _table(node: Node, path: str, lines: list[str], header: str = "[{}]") -> Non
     lines += ["", header.format(path)]
     below: list[tuple[str, Node]] = []
     for key, item in node.items.items():
-        if isinstance(item, Section | Patched | Layers) or _of_tables(item):
+        if isinstance(item, Section | Layers) or _of_tables(item):
             below.append((key, item))
         else:
             lines.append(_line(key, item))

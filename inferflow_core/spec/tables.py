@@ -25,7 +25,7 @@ class Weights:
 class Tokenizer:
     """`[tokenizer]`; absent: what the model's own files say."""
 
-    use: Annotated[str, Named("tokenizer")] = "auto"
+    use: Annotated[str, Named("tokenizer", auto=True)] = "auto"
     bos: bool | None = None
     eos: bool | None = None
     prefix: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from typing import Any, cast
 from inferflow_core.errors import nearest
 from inferflow_core.spec.forms import QUESTIONS, case_parts, function_operands, layer_question
 from inferflow_core.spec.functions import Number, apply_function, case_text, same_number
-from inferflow_core.spec.merge import merge
+from inferflow_core.spec.merge import lay
 from inferflow_core.spec.nodes import (
     CASE_KEYS,
     Array,
@@ -29,7 +29,7 @@ from inferflow_core.spec.reader import LARGEST_INT
 from inferflow_core.spec.references import Reference, look_up, reference_in, written
 
 MAX_NESTING = 64
-MAX_VALUES = 400_000
+MAX_VALUES = 250_000
 CHECKPOINT = "checkpoint"
 
 
@@ -84,8 +84,8 @@ class Values:
                 return self._function(node, node.function, layer)
             case Patched():
                 base = self.value(node.base, layer)
-                patched = merge(base, node.patch)
-                return patched if isinstance(patched, Section) else node.patch
+                laid = lay(base, node.patch) if isinstance(base, Section) else node.patch
+                return self.value(laid, layer)
             case Layers():
                 raise Wrong(node.at, "layers are written as a template")
             case _:

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from inferflow_core.block import Position
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import Problem, SpecError
 from inferflow_core.spec import check, parse_spec, resolve
@@ -29,6 +31,11 @@ norm = "${model.norm}"
 mixer = { use = "attention", heads = 2, position = { use = "rope" } }
 ffn = { use = "mlp", act = "silu" }
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strange(Position):
+    fields: set[int]
 
 
 def told(
@@ -169,7 +176,8 @@ OTHER: dict[str, tuple[Callable[[str], str], list[tuple[str, str]]]] = {
         [
             (
                 "model.layer.mixer.position.of.2.use",
-                "no position named 'roap'. Did you mean 'rope'? (have: alibi, rope)",
+                "no position named 'roap'. Did you mean 'rope'? "
+                "(have: alibi, rope, xyz.other, xyz.strange)",
             )
         ],
     ),
@@ -226,6 +234,37 @@ OTHER: dict[str, tuple[Callable[[str], str], list[tuple[str, str]]]] = {
             )
         ],
     ),
+    "auto where it means nothing": (
+        lambda text: text.replace('"hf_llama"', '"auto"'),
+        [("weights.names", "no names named 'auto'. (have: gguf, hf_llama, llama2c)")],
+    ),
+    "a model that is absent": (
+        lambda text: (
+            text.replace("[model]\n", "[model]\ncase = 1\nelse = '${none}'\n[model.of.2]\n")
+            .replace("[model.layer]", "[model.of.2.layer]")
+            .replace("${model.norm}", "${model.of.2.norm}")
+        ),
+        [("model", "its value is absent here")],
+    ),
+    "a plugin with a field that no spec can fill": (
+        lambda text: text.replace('{ use = "rope" }', '{ use = "xyz.strange" }'),
+        [
+            (
+                "model.layer.mixer.position.use",
+                "position 'xyz.strange' is broken: Strange.fields: "
+                "no spec can fill a field of type set[int]",
+            )
+        ],
+    ),
+    "a plugin that is no block": (
+        lambda text: text.replace('{ use = "rope" }', '{ use = "xyz.other" }'),
+        [
+            (
+                "model.layer.mixer.position.use",
+                "position 'xyz.other' is broken: Path is no subclass for this kind",
+            )
+        ],
+    ),
     "a sampler's own check": (
         lambda text: text + "[run]\nsamplers = [{ use = 'top_p', limit = -1 }]\n",
         [("run", "run: samplers.0: limit must be above 0")],
@@ -240,6 +279,8 @@ OTHER: dict[str, tuple[Callable[[str], str], list[tuple[str, str]]]] = {
 @pytest.mark.parametrize("name", OTHER)
 def test_problem(name: str, toys: Catalog) -> None:
     change, expected = OTHER[name]
+    toys.add("position", "xyz.strange", Strange)
+    toys.add("position", "xyz.other", Path)
     config = {"evil": {"use": "rms_norm"}, "norm": "rms_norm"}
     assert told(change(GOOD), toys, config) == expected
 
@@ -268,6 +309,7 @@ def test_a_broken_plugin_matters_to_nobody_who_does_not_name_it(toys: Catalog) -
 def test_only_named_plugins_are_imported() -> None:
     code = """
 import sys
+from inferflow_core.block import Position
 from inferflow_core.catalog import Catalog
 from inferflow_core.spec import find_family, read_spec, resolve
 config = {"model_type": "llama", "hidden_size": 8, "vocab_size": 16, "num_hidden_layers": 1}
@@ -306,3 +348,27 @@ def test_problems_are_typed_and_the_text_is_laid_out(toys: Catalog) -> None:
         "(keys: heads, window, position)\n"
         "  model.vocab              missing key of toy: a whole number"
     )
+
+
+@pytest.mark.parametrize(
+    ("table", "path", "message"),
+    [
+        ("[tokenizer]\nprefix = 'x'", "tokenizer.prefix", "expected a list, each a text"),
+        ("[tokenizer]\nbos = [1]", "tokenizer.bos", "expected true or false, found a list"),
+        ("[generation]\nstop = ['a']", "generation.stop.0", "expected a whole number, found"),
+        (
+            "[run]\nsamplers = [{ use = 'rope' }]",
+            "run.samplers.0.use",
+            "'rope' is a position, not a s",
+        ),
+        ("[run]\nsamplers = { use = 'top_k' }", "run.samplers", "found a table"),
+        ("[model.heads]\na = 'linear_head'", "model.heads.a", "expected a head, a table: { use ="),
+    ],
+)
+def test_the_check_sees_forms_without_a_checkpoint(
+    table: str, path: str, message: str, toys: Catalog
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        check(parse_spec(f"{GOOD}{table}\n", toys), toys)
+    assert [problem.path for problem in caught.value.problems] == [path]
+    assert message in caught.value.problems[0].message
