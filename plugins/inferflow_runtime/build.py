@@ -28,7 +28,7 @@ from inferflow_core.spec.overrides import Overrides
 from inferflow_core.tracer import trace
 from inferflow_runtime.backend import choose_backend
 from inferflow_runtime.model import Model
-from inferflow_runtime.reference import Progress, find
+from inferflow_runtime.reference import Found, Progress, find
 from inferflow_runtime.sizes import DEFAULT_CONTEXT, free_memory, plan_sizes
 from inferflow_runtime.weights import bind_weights
 
@@ -63,15 +63,9 @@ def open_model(
         found = find(reference, catalog=catalog, overrides=overrides, pull=pull)
         checkpoint = found.checkpoint
         resources.callback(checkpoint.close)
-        plan = resolve(
-            found.spec,
-            config=checkpoint.config,
-            source=checkpoint.source,
-            catalog=catalog,
-            overrides=overrides,
-        )
-        network = settle(plan, checkpoint, catalog)
-        run = network.plan.run
+        network = _network(found, overrides, catalog)
+        plan = network.plan
+        run = plan.run
         chosen, why = choose_backend(run.backend, catalog)
         states = network.graph.states.values()
         sizes = plan_sizes(run, network.context, states, free_memory())
@@ -93,12 +87,43 @@ def open_model(
         resources.callback(engine.close)
         return Model(
             name=found.name,
-            plan=network.plan,
+            plan=plan,
             engine=engine,
             open_tokenizer=tokenizer,
             backend_choice=why,
             resources=resources.pop_all(),
         )
+
+
+def inspect_model(
+    reference: str | Path,
+    *,
+    catalog: Catalog | None = None,
+    backend: str | None = None,
+    set: Iterable[str] | Mapping[str, Any] = (),
+) -> Network:
+    """All that `open_model` does before it compiles: for checks. Fetches nothing and reads no
+    tensor's data. Raises InferflowError as `open_model` does."""
+    catalog = catalog or Catalog()
+    overrides = _overrides(set, backend)
+    found = find(reference, catalog=catalog, overrides=overrides, pull=None)
+    try:
+        network = _network(found, overrides, catalog)
+        choose_backend(network.plan.run.backend, catalog)
+        return network
+    finally:
+        found.checkpoint.close()
+
+
+def _network(found: Found, overrides: Overrides, catalog: Catalog) -> Network:
+    plan = resolve(
+        found.spec,
+        config=found.checkpoint.config,
+        source=found.checkpoint.source,
+        catalog=catalog,
+        overrides=overrides,
+    )
+    return settle(plan, found.checkpoint, catalog)
 
 
 def settle(plan: Plan, checkpoint: Checkpoint, catalog: Catalog) -> Network:

@@ -54,6 +54,13 @@ class ContinuousEngine:
 
         return open_model(reference, **options)
 
+    @staticmethod
+    def inspect(reference: str | Path, **options: Any) -> Any:
+        """A model up to its traced and bound network; see `build.inspect_model`."""
+        from inferflow_runtime.build import inspect_model
+
+        return inspect_model(reference, **options)
+
     def __init__(
         self,
         program: Program,
