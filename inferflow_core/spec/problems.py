@@ -23,10 +23,10 @@ class Problems:
         self._found: dict[Problem, None] = {}
 
     def add(self, at: str, message: str) -> None:
-        self._found[Problem(at, one_line(message))] = None
+        self._found[_problem(at, message)] = None
 
     def has(self, at: str, message: str) -> bool:
-        return Problem(at, one_line(message)) in self._found
+        return _problem(at, message) in self._found
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -42,6 +42,10 @@ class Problems:
             if len(found) > MOST_SHOWN:
                 hint = f"… and {len(found) - MOST_SHOWN} more"
             raise SpecError(label, found[:MOST_SHOWN], hint=hint)
+
+
+def _problem(at: str, message: str) -> Problem:
+    return Problem(one_line(at, 120), one_line(message))
 
 
 def one_line(text: str, limit: int = 500) -> str:
