@@ -7,9 +7,7 @@ import pytest
 
 from inferflow_core.catalog import Catalog
 
-SHARED = Path(
-    os.environ.get("INFERFLOW_SHARED") or Path(__file__).resolve().parents[2] / "shared"
-)
+SHARED = Path(os.environ.get("INFERFLOW_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 """Tests that were copied away from the checkout find the data by the variable."""
 
 
