@@ -64,6 +64,7 @@ class _Stream:
 
 class Model:
     name = "reciter"
+    backend_choice = "paper (the best that is installed)"
 
     def __init__(self) -> None:
         self.tokenizer = Tokenizer()

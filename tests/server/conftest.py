@@ -145,6 +145,7 @@ class Chain:
 
 class ScriptedModel:
     name = "scripted"
+    backend_choice = "paper"
 
     def __init__(self) -> None:
         self.tokenizer: Any = ByteTokenizer()
@@ -165,6 +166,12 @@ class ScriptedModel:
         return list(text.encode())
 
     def logits(self, ids: Any, *, encoder: Any = None) -> list[Any]:
+        raise InferflowError("not scripted")
+
+    def hidden(self, ids: Any, *, token_types: Any = None) -> list[Any]:
+        raise InferflowError("not scripted")
+
+    def generate(self, *prompt: Any, **sampling: Any) -> Any:
         raise InferflowError("not scripted")
 
     def close(self) -> None:

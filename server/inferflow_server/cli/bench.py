@@ -55,7 +55,7 @@ def command(
             )
         report = {
             "model": model.name,
-            "backend": getattr(model, "backend", None) or model.plan.run.backend,
+            "backend": model.backend_choice,
             "version": __version__,
             "results": results,
         }

@@ -15,7 +15,7 @@ import click
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import SourceError
 from inferflow_core.interfaces import Source
-from inferflow_core.spec.merge import read_spec
+from inferflow_core.spec import Spec, read_spec
 from inferflow_core.spec.nodes import Leaf, Section
 from inferflow_core.spec.overrides import apply_overrides
 from inferflow_core.spec.problems import Problems
@@ -60,10 +60,9 @@ def fetch(options: ModelOptions, catalog: Catalog) -> Path | None:
 
 def find_remote(reference: str, overrides: Sequence[str], catalog: Catalog) -> Remote | None:
     """What `[weights] path` of a spec says, if it names a source other than this machine."""
-    predefined = reference in catalog.names("spec")
-    if not predefined and Path(reference).suffix != ".toml":
+    spec = read_if_spec(reference, catalog)
+    if spec is None:
         return None
-    spec = read_spec(reference if predefined else Path(reference), catalog)
     changes = [pair for pair in overrides if pair.startswith("weights.")]
     problems = Problems()
     weights = apply_overrides(spec.root, changes, problems).get("weights")
@@ -72,7 +71,30 @@ def find_remote(reference: str, overrides: Sequence[str], catalog: Catalog) -> R
     scheme, colon, _ = (path or "").partition(":")
     if path is None or not colon or scheme not in catalog.names("source") or scheme == "local":
         return None
-    return Remote(catalog.get("source", scheme)(), path, sha256, predefined and not changes)
+    trusted = reference in catalog.names("spec") and not changes
+    return Remote(catalog.get("source", scheme)(), path, sha256, trusted)
+
+
+def read_if_spec(reference: str, catalog: Catalog) -> Spec | None:
+    """The spec of a predefined name or a `.toml` file; None for a checkpoint."""
+    if reference in catalog.names("spec"):
+        return read_spec(reference, catalog)
+    if Path(reference).suffix == ".toml":
+        return read_spec(Path(reference), catalog)
+    return None
+
+
+def spec_without_files(options: ModelOptions, catalog: Catalog) -> Spec | None:
+    """The spec alone, where there is no checkpoint to go with it: a family's, or that of a model
+    that has not been fetched."""
+    spec = read_if_spec(options.reference, catalog)
+    if spec is None:
+        return None
+    remote = find_remote(options.reference, options.set, catalog)
+    if remote is not None:
+        return spec if remote.locate() is None else None
+    changed = any(pair.startswith("weights.path") for pair in options.set)
+    return None if changed or _text(spec.root.get("weights"), "path") is not None else spec
 
 
 def _text(weights: Any, key: str) -> str | None:

@@ -52,6 +52,8 @@ def command(
         note(f"Warning: {host} can be reached from other machines, and no --api-key is set")
     hooks = Hooks(Catalog(), note)
     with listen(host, port) as bound, opened(options) as (model, _):
+        note(f"Backend: {model.backend_choice}")
+        model.tokenizer  # noqa: B018  a model without one must fail here, not at each request
         address = url(host, bound)
         service = Service(model, hooks)
         hosts = (*LOOPBACK_NAMES, host, *allow_host) if is_loopback(host) or allow_host else ()
