@@ -62,12 +62,13 @@ class Hooks:
         self._manager.add_hookspecs(sys.modules[__name__])
         for entry in catalog.entries("hook"):
             try:
-                self._manager.register(catalog.get("hook", entry.name), entry.name)
-            except (PluginError, pluggy.PluginValidationError, ValueError) as error:
+                self.register(catalog.get("hook", entry.name), entry.name)
+            except (PluginError, pluggy.PluginValidationError, TypeError, ValueError) as error:
                 report(f"hooks of {entry.name!r} are left out: {error}")
 
     def register(self, plugin: object, name: str | None = None) -> None:
-        """Adds hooks in this process. Raises pluggy.PluginValidationError, ValueError."""
+        """Adds hooks in this process. Raises pluggy.PluginValidationError, ValueError, TypeError."""
+        hash(plugin)  # pluggy needs it, and would say so only when a hook is called
         self._manager.register(plugin, name)
 
     def call(self, hook: str, **arguments: Any) -> list[Any]:

@@ -69,7 +69,9 @@ class Model:
     def __init__(self) -> None:
         self.tokenizer = Tokenizer()
         self.engine = Engine()
-        self.plan = SimpleNamespace(run=SimpleNamespace(backend="numpy", page_tokens=16))
+        self.plan = SimpleNamespace(
+            run=SimpleNamespace(backend="numpy", page_tokens=16), model=SimpleNamespace(vocab=8)
+        )
         self.closed = 0
         self.opened_with: tuple[Any, ...] = ()
         self.messages: Sequence[Mapping[str, Any]] = ()

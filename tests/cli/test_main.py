@@ -12,7 +12,6 @@ from inferflow_server.cli import plugin_commands as plugin_commands_module
 from inferflow_server.cli.group import Command, Subgroup
 from inferflow_server.cli.main import COMMANDS
 
-from inferflow_core.catalog import Catalog
 from inferflow_core.errors import BrokenEntry, EngineError, Problem, SpecError, UsageError
 from inferflow_core.version import __version__
 
@@ -113,13 +112,11 @@ class TestPluginCommands:
         answers: list[dict[str, click.Command]] = []
 
         class Hooks:
-            def __init__(self, catalog: Catalog, report: Any) -> None: ...
-
             def call(self, hook: str) -> list[dict[str, click.Command]]:
                 assert hook == "inferflow_cli_commands"
                 return answers
 
-        monkeypatch.setattr(plugin_commands_module, "Hooks", Hooks)
+        monkeypatch.setattr(plugin_commands_module, "registered", lambda: (None, Hooks()))
         return answers
 
     @staticmethod

@@ -15,7 +15,13 @@ from inferflow_server.http.server import Server, listen
 from inferflow_server.http.service import Service
 
 from inferflow_core.catalog import Catalog
-from inferflow_core.errors import EngineError, InferflowError, OverloadedError, TemplateError
+from inferflow_core.errors import (
+    EngineError,
+    InferflowError,
+    OverloadedError,
+    RequestError,
+    TemplateError,
+)
 from inferflow_core.hooks import Hooks
 from inferflow_core.interfaces import LoadedModel, Request, Stats, TokenEvent
 
@@ -73,6 +79,8 @@ class ScriptedEngine:
     ) -> ScriptedStream:
         if not self.alive:
             raise EngineError("the engine has stopped: out of paper")
+        if max(request.ids) > EOS:
+            raise RequestError(f"token id {max(request.ids)} is too large", param="ids")
         if self.room == 0:
             raise OverloadedError("the queue is full")
         self.room -= 1

@@ -75,7 +75,7 @@ def test_a_small_context_shortens_the_default(url: str, model: Any) -> None:
         ({"prompt": [[]]}, "empty"),
         ({"prompt": ""}, "empty"),
         ({"prompt": [5, "a"]}, "valid"),
-        ({"prompt": [257]}, "token id 257 is beyond the vocabulary of 257"),
+        ({"prompt": [257]}, "token id 257 is too large"),
         ({"prompt": [-1]}, "prompt.0"),
         ({"prompt": "x" * 64}, "context is 64"),
         ({"prompt": "x" * 60, "max_tokens": 5}, "you asked for 65"),
@@ -91,4 +91,5 @@ def test_what_is_refused(steady: Any, body: Any, word: str) -> None:
     answer = post(steady.url, **body)
     assert answer.status_code == 400
     assert word in answer.json()["error"]["message"]
+    assert answer.json()["error"]["param"].partition(".")[0] in (next(reversed(body)), "prompt")
     assert steady.model.engine.requests == []

@@ -81,7 +81,7 @@ def parse_batches(text: str) -> list[int]:
 def _prompts(
     model: LoadedModel, random_ids: random.Random, count: int, length: int
 ) -> list[tuple[int, ...]]:
-    vocab = model.tokenizer.vocab_size
+    vocab = model.plan.model.vocab
     return [tuple(random_ids.randrange(vocab) for _ in range(length)) for _ in range(count)]
 
 

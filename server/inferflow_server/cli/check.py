@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from inferflow_core.catalog import Catalog
 from inferflow_core.spec import check
 from inferflow_server.cli.fetch import spec_without_files
+from inferflow_server.cli.model import registered
 from inferflow_server.cli.options import ModelOptions, json_option, model_argument, model_options
 from inferflow_server.cli.output import note, print_json, print_pairs
 
@@ -22,7 +22,7 @@ def command(options: ModelOptions, as_json: bool) -> None:
     The spec is resolved, every tensor is bound, the network is traced. Of a family, or a model that
     is not fetched yet, names and keys are checked in all branches. Nothing is fetched.
     """
-    catalog = Catalog()
+    catalog, _ = registered()
     spec = spec_without_files(options, catalog)
     report: dict[str, Any]
     if spec is not None:

@@ -4,8 +4,7 @@ from collections.abc import Collection
 
 import click
 
-from inferflow_core.catalog import Catalog
-from inferflow_core.hooks import Hooks
+from inferflow_server.cli.model import registered
 from inferflow_server.cli.output import note
 
 
@@ -13,7 +12,7 @@ def plugin_commands(*, taken: Collection[str]) -> dict[str, click.Command]:
     """By name. Ours cannot be replaced, and of two plugins with one name neither counts."""
     found: dict[str, click.Command] = {}
     twice: set[str] = set()
-    for commands in Hooks(Catalog(), note).call("inferflow_cli_commands"):
+    for commands in registered()[1].call("inferflow_cli_commands"):
         for name, command in commands.items():
             if name in found:
                 twice.add(name)

@@ -4,6 +4,7 @@ import click
 
 from inferflow_core.catalog import GROUPS, HOME, Catalog, Entry
 from inferflow_core.errors import PluginError
+from inferflow_server.cli.model import registered
 from inferflow_server.cli.options import debug_option, json_option
 from inferflow_server.cli.output import print_columns, print_json
 
@@ -20,7 +21,7 @@ def command(kind: str | None, no_import: bool, as_json: bool) -> None:
 
     Plugins of other distributions are imported, each for itself, to see whether they work.
     """
-    catalog = Catalog()
+    catalog, _ = registered()
     rows = [
         {"kind": entry.kind, "name": entry.name}
         | {"distribution": entry.distribution, "version": entry.version}

@@ -8,6 +8,7 @@ import click
 
 from inferflow_core.catalog import DATA_KINDS, Catalog, Entry
 from inferflow_core.errors import UnknownEntry, nearest
+from inferflow_server.cli.model import registered
 from inferflow_server.cli.options import debug_option, json_option
 from inferflow_server.cli.output import print_json
 
@@ -22,7 +23,7 @@ def command(name: str, kind: str | None, as_json: bool) -> None:
 
     Imports the plugins of that name, and no others.
     """
-    catalog = Catalog()
+    catalog, _ = registered()
     entries = [entry for entry in catalog.entries(kind) if entry.name == name]
     if not entries:
         names = {entry.name for entry in catalog.entries(kind)}

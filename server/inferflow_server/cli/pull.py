@@ -2,9 +2,9 @@
 
 import click
 
-from inferflow_core.catalog import Catalog
 from inferflow_core.errors import SourceError
 from inferflow_server.cli.fetch import fetch
+from inferflow_server.cli.model import registered
 from inferflow_server.cli.options import ModelOptions, json_option, model_argument, model_options
 from inferflow_server.cli.output import print_json
 
@@ -18,7 +18,7 @@ def command(options: ModelOptions, as_json: bool) -> None:
 
     MODEL is a predefined name or a spec file whose [weights] name a source.
     """
-    path = fetch(options, Catalog())
+    path = fetch(options, registered()[0])
     if path is None:
         raise SourceError(
             f"{options.reference} names no source to fetch from",

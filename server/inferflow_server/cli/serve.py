@@ -6,11 +6,9 @@ import sys
 
 import click
 
-from inferflow_core.catalog import Catalog
 from inferflow_core.errors import UsageError
-from inferflow_core.hooks import Hooks
 from inferflow_core.interfaces import LoadedModel
-from inferflow_server.cli.model import opened
+from inferflow_server.cli.model import opened, registered
 from inferflow_server.cli.options import ModelOptions, model_argument, model_options
 from inferflow_server.cli.output import note
 
@@ -50,8 +48,8 @@ def command(
         raise UsageError("the API key must be printable ASCII, and not empty")
     if not is_loopback(host) and api_key is None:
         note(f"Warning: {host} can be reached from other machines, and no --api-key is set")
-    hooks = Hooks(Catalog(), note)
-    with listen(host, port) as bound, opened(options) as (model, _):
+    catalog, hooks = registered()
+    with listen(host, port) as bound, opened(options, catalog) as (model, _):
         note(f"Backend: {model.backend_choice}")
         model.tokenizer  # noqa: B018  a model without one must fail here, not at each request
         address = url(host, bound)

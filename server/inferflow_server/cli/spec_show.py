@@ -2,10 +2,10 @@
 
 import click
 
-from inferflow_core.catalog import Catalog
 from inferflow_core.errors import UsageError
 from inferflow_core.spec import show, to_json
 from inferflow_server.cli.fetch import spec_without_files
+from inferflow_server.cli.model import registered
 from inferflow_server.cli.options import ModelOptions, json_option, model_argument, model_options
 from inferflow_server.cli.output import note, print_json
 
@@ -20,7 +20,7 @@ def command(options: ModelOptions, as_json: bool) -> None:
     The output is itself a spec. Of a family, or a model that is not fetched yet, references stay as
     they are written.
     """
-    catalog = Catalog()
+    catalog, _ = registered()
     spec = spec_without_files(options, catalog)
     if spec is not None:
         if as_json or options.set or options.backend:

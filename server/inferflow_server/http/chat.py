@@ -35,7 +35,8 @@ async def chat_completions(http: HTTPRequest) -> Response:
                 logprobs=(body.top_logprobs or 0) if body.logprobs else None,
             )
             for index in range(n)
-        ]
+        ],
+        "messages",
     )
     shape = ChatShape(service.model.tokenizer)
     answer = Answer(shape, batch, model=body.model, prompts=1, n=n)

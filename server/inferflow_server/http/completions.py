@@ -41,7 +41,8 @@ async def completions(http: HTTPRequest) -> Response:
             )
             for ids in sequences
             for index in range(n)
-        ]
+        ],
+        "prompt",
     )
     echoes = [await _text(service, prompt) if body.echo else "" for prompt in prompts]
     shape = TextShape(service.model.tokenizer, [echo for echo in echoes for _ in range(n)])
@@ -65,12 +66,9 @@ async def _ids(service: Service, prompt: str | list[int]) -> list[int]:
         service.check_length(len(prompt), "prompt")
         ids = await service.in_thread(tokenizer.encode, prompt)
         if not ids:
-            raise APIError(400, "the prompt is empty, and this model has no start token")
-        return ids
-    for id in prompt:
-        if id >= tokenizer.vocab_size:
-            message = f"token id {id} is beyond the vocabulary of {tokenizer.vocab_size}"
+            message = "the prompt is empty, and this model has no start token"
             raise APIError(400, message, param="prompt")
+        return ids
     return prompt
 
 

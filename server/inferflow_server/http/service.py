@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from inferflow_core.errors import InferflowError, OverloadedError
+from inferflow_core.errors import InferflowError, OverloadedError, RequestError
 from inferflow_core.hooks import Hooks
 from inferflow_core.interfaces import LoadedModel, Request, Stream, TokenEvent
 from inferflow_server.http.errors import APIError, unavailable
@@ -20,7 +20,8 @@ TEXT_QUEUE = 64
 MAX_CHARS_PER_TOKEN = 128
 """A text with more characters than this for each token of the context is not even tokenized."""
 SILENCE_S = 10.0
-STALLED_S = 120.0
+STALLED_S = 600.0
+"""A step may be long: a prefill of a large model on a slow machine."""
 
 
 class Service:
@@ -77,11 +78,16 @@ class Service:
         finally:
             self._waiting -= 1
 
-    def start(self, requests: Sequence[Request]) -> "Batch":
-        """Submits all of them or, where one is refused, none."""
+    def start(self, requests: Sequence[Request], param: str) -> "Batch":
+        """Submits all of them or, where one is refused, none. `param` is the field that the
+        ids come from."""
         if self.draining:
             raise unavailable("the server is shutting down")
-        batch = Batch(self, requests)
+        try:
+            batch = Batch(self, requests)
+        except RequestError as error:
+            field = param if error.param == "ids" else error.param
+            raise APIError(400, str(error), param=field) from error
         self.running.add(batch)
         return batch
 
