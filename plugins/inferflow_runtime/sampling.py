@@ -83,10 +83,15 @@ class SamplerChain:
             first += len(defaults)
         if left.shape != logits.shape:
             raise ValueError(f"logits came back as {left.shape}, not {logits.shape}")
+        # A row with one token left needs no draw: the way of greedy rows. (`axis=` is 5x slower.)
+        single = [np.count_nonzero(alive) == 1 for alive in left > -np.inf]
+        best = left.argmax(axis=-1).tolist()
         return [
-            draw(left[i], row.seed, row.index)
-            if sound[i]
-            else EngineError("the model's logits are not finite numbers")
+            EngineError("the model's logits are not finite numbers")
+            if not sound[i]
+            else best[i]
+            if single[i]
+            else draw(left[i], row.seed, row.index)
             for i, row in enumerate(rows)
         ]
 
@@ -95,8 +100,8 @@ def draw(logits: Array, seed: int, index: int) -> int | InferflowError:
     """A token of float32 [vocab] with probability softmax(logits), by the inverse of the
     cumulated probabilities in float64; the random number is a function of (seed, index) alone."""
     alive = np.flatnonzero(logits > -np.inf)
-    if len(alive) <= 1:
-        return int(alive[0]) if len(alive) else EngineError("the samplers ruled out every token")
+    if not len(alive):
+        return EngineError("the samplers ruled out every token")
     scores = logits[alive].astype(np.float64)
     cumulated = np.cumsum(np.exp(scores - scores.max()))
     goal = uniform(seed, index) * cumulated[-1]

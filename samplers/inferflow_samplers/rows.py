@@ -11,7 +11,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def keep_best(logits: Array, rows: Any) -> None:
     """Leaves the rows their largest logit alone; a row that has a NaN keeps that."""
     index = np.arange(len(logits))[rows]
-    best = logits[rows].argmax(axis=-1)
+    best = logits.argmax(axis=-1)[rows]
     values = logits[index, best]
     logits[rows] = -np.inf
     logits[index, best] = values
@@ -44,27 +44,25 @@ def keep_above(logits: Array, rows: Array, floors: Sequence[Any]) -> None:
 
 
 def keep_nucleus(row: Array, share: float) -> None:
-    """Rules out all but the fewest likeliest tokens that have `share` of the probability.
+    """Rules out all but the fewest likeliest tokens that have `share` of the probability; of
+    equally likely ones the lower ids stay.
 
-    Looks at the best 64 first, then at ever more of them: the nucleus is small nearly always, and
-    sorting the whole row is what costs.
+    Sorts the best 64 first, and more of them only where those are not enough: the nucleus is
+    small nearly always, and sorting the whole row is what costs.
     """
     alive = np.flatnonzero(row > -np.inf)
+    if not len(alive):
+        return
     chances = np.exp(row[alive].astype(np.float64) - row.max())
     goal = share * chances.sum()
-    count = 64
-    while True:
-        if count < len(chances):
-            floor = np.partition(chances, len(chances) - count)[len(chances) - count]
-            head = np.flatnonzero(chances >= floor)
-        else:
-            head = np.arange(len(chances))
-        head = head[np.argsort(-chances[head], kind="stable")]
-        reached = int(np.searchsorted(np.cumsum(chances[head]), goal))
-        if reached < len(head) or len(head) == len(chances):
+    size = len(chances)
+    for count in (64, 2048, size):
+        top = np.partition(chances, size - count)[size - count :] if count < size else chances
+        top = np.sort(top)[::-1]
+        last = int(np.searchsorted(np.cumsum(top), goal))
+        if last < len(top):
             break
-        count *= 16
-    kept = alive[head[: reached + 1]]
-    values = row[kept]
-    row[:] = -np.inf
-    row[kept] = values
+    floor = top[min(last, len(top) - 1)]
+    kept = chances > floor
+    kept[np.flatnonzero(chances == floor)[: last + 1 - np.count_nonzero(kept)]] = True
+    row[alive[~kept]] = -np.inf

@@ -71,7 +71,9 @@ def test_stories_are_told_word_for_word(shared: Path):
     reference = json.loads(
         (shared / "oracles" / "real" / "stories260K" / "reference.json").read_text("utf-8")
     )
-    with inferflow_core.load(shared / "data" / "stories260K" / "stories260K.bin") as model:
+    with inferflow_core.load(
+        shared / "data" / "stories260K" / "stories260K.bin", backend="numpy"
+    ) as model:
         assert model.name == "stories260K"
         for case in reference["cases"]:
             count = len(case["generated_ids"])
@@ -87,7 +89,9 @@ def test_smollm2_agrees_with_transformers(shared: Path):
     folder = shared / "oracles" / "real" / "smollm2-135m-hf-f32"
     reference = np.load(folder / "reference.npz")
     try:
-        model = inferflow_core.load("smollm2-135m-instruct", set=["run.context=512"])
+        model = inferflow_core.load(
+            "smollm2-135m-instruct", backend="numpy", set=["run.context=512"]
+        )
     except SourceError as error:
         pytest.skip(str(error))
     with model:

@@ -119,7 +119,18 @@ def test_logits_that_are_not_finite_are_an_error_of_their_row(bad: float):
 
 
 def test_all_ruled_out_is_an_error():
-    assert isinstance(draw(np.full(4, -np.inf, np.float32), 1, 1), EngineError)
+    nothing = np.full((1, 4), -np.inf, np.float32)
+    assert isinstance(draw(nothing[0], 1, 1), EngineError)
+
+    class Nothing(Greedy):
+        def __call__(self, logits: Any, columns: Any, step: Any) -> Any:
+            logits[:] = -np.inf
+            return logits
+
+    chain = SamplerChain((Nothing(), *USUAL))
+    values = chain.values({"temperature": 0.7, "top_k": 2, "top_p": 0.5, "min_p": 0.1})
+    (error,) = chain.choose(np.zeros((1, 4), np.float32), [Row(values, 1, 0, [1], 1)])
+    assert "ruled out every token" in str(error)
 
 
 def test_logprobs_order_equals_by_id():
