@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -19,15 +18,21 @@ def test_check_of_a_checkpoint(inferflow: Any, shared: Path) -> None:
     assert inferflow("check", "--spec", stories).out.startswith("model")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs `resource`")
 def test_check_takes_less_than_a_second(shared: Path) -> None:
+    """Processor time, the best of three: what another process takes is not ours to count."""
+    import resource
+
     folder = shared / "oracles" / "families" / "mistral_7b_v01_swa" / "model"
     call = f"from inferflow_server.cli import main; main(['check', {str(folder)!r}])"
-    seconds: list[float] = []
-    for _ in range(3):
-        start = time.perf_counter()
+
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-c", call], check=True, capture_output=True)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 1
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(3)) < 1
 
 
 def test_check_reads_no_weights(inferflow: Any, shared: Path, monkeypatch: Any) -> None:

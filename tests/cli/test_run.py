@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,3 +134,13 @@ def test_ctrl_c_is_quiet(inferflow: Any, model: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(model.engine, "submit", interrupted)
     done = inferflow("run", "m.gguf", "hi")
     assert (done.code, done.err, model.closed) == (130, "\n", 1)
+
+
+def test_a_real_model_is_repeatable(inferflow: Any, shared: Path) -> None:
+    stories = str(shared / "data" / "stories260K" / "stories260K.bin")
+    greedy = inferflow(
+        "run", stories, "Once upon a time", "--temperature", "0", "--max-tokens", "9"
+    )
+    assert greedy.out == ", there was a little girl named\n"
+    drawn = ["run", stories, "One day", "--seed", "3", "--max-tokens", "12"]
+    assert inferflow(*drawn).out == inferflow(*drawn).out != greedy.out

@@ -193,15 +193,22 @@ def model() -> ScriptedModel:
 
 @contextmanager
 def serving(
-    model: LoadedModel, *, hooks: Hooks | None = None, drain_s: float = 5.0, **options: Any
+    model: LoadedModel,
+    *,
+    hooks: Hooks | None = None,
+    drain_s: float = 5.0,
+    servers: list[Server] | None = None,
+    **options: Any,
 ) -> Iterator[str]:
-    """A running server; gives its URL."""
+    """A running server; gives its URL, and adds the server itself to `servers`."""
     hooks = hooks or Hooks(Catalog(entries=[]), lambda line: None)
     service = Service(model, hooks)
     bound = listen("127.0.0.1", 0)
     ready = threading.Event()
     app = build_app(service, **options)
     server = Server(app, service, drain_s=drain_s, on_ready=ready.set)
+    if servers is not None:
+        servers.append(server)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([bound])), daemon=True)
     thread.start()
     assert ready.wait(10)

@@ -1,6 +1,7 @@
 """What happens around an answer: clients that leave, overload, death, silence, shutdown."""
 
 import json
+import signal
 import socket
 import threading
 import time
@@ -153,6 +154,20 @@ def test_shutdown_has_a_limit(serve: Any, model: Any) -> None:
         reader = Reader(url)
         start = time.monotonic()
     assert 0.2 < time.monotonic() - start < 3
+    assert "shutting down" in reader.last()
+
+
+def test_a_second_signal_does_not_wait(serve: Any, model: Any) -> None:
+    model.engine.gate.clear()
+    servers: list[Any] = []
+    with serve(model, drain_s=60, servers=servers) as url:
+        reader = Reader(url)
+        start = time.monotonic()
+        servers[0].handle_exit(signal.SIGINT, None)
+        time.sleep(0.3)
+        assert not any("error" in line for line in reader.lines)
+        servers[0].handle_exit(signal.SIGINT, None)
+    assert time.monotonic() - start < 5
     assert "shutting down" in reader.last()
 
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -46,8 +47,8 @@ def url(host: str, bound: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """Drains on the first signal: streams may finish within `drain_s`, then they are cancelled
-    and say so. A second Ctrl-C ends at once."""
+    """Drains on the first signal: answers may finish within `drain_s`, then they are cancelled
+    and say so. A second signal cancels them at once."""
 
     def __init__(
         self, app: ASGIApp, service: Service, *, drain_s: float, on_ready: Callable[[], None]
@@ -70,6 +71,7 @@ class Server(uvicorn.Server):
         self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self._on_ready()
 
@@ -80,6 +82,11 @@ class Server(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             limit.cancel()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            self._loop.call_soon_threadsafe(self._service.cancel_all)
+        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
