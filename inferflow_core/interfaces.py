@@ -205,6 +205,8 @@ class Sizes:
     max_sequences: int
     context: int
     """Longest sequence."""
+    threads: int | None = None
+    """Threads of a step; None: as many as the backend thinks best."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ class Run:
     page_tokens: int = 16
     cache_tokens: int | None = None
     """Tokens that the cache holds; absent: what the sequences need, within memory."""
+    threads: int | None = None
+    """Of a step; absent: a thread for each processor that the process may use."""
     prefix_cache: bool = True
     max_queue: int = 256
     samplers: tuple[Annotated[Sampler, Plugin("sampler")], ...] = ()
@@ -32,7 +34,7 @@ class Run:
     def __post_init__(self) -> None:
         if self.page_tokens < 16 or self.page_tokens % 16:
             raise ValueError(f"page_tokens is {self.page_tokens}; it must be a multiple of 16")
-        for key in ("context", "max_sequences", "step_tokens", "cache_tokens", "max_queue"):
+        for key in ("context", "max_sequences", "step_tokens", "cache_tokens", "threads", "max_queue"):
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise ValueError(f"{key} is {value}; it must be at least 1")

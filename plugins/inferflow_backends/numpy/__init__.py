@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from inferflow_core.catalog import Catalog
@@ -50,14 +51,14 @@ class NumpyBackend:
     ) -> Program:
         from inferflow_backends.numpy.program import NumpyProgram
 
-        return NumpyProgram(decompose(graph, self._table, native), weights, sizes, self._kernel)
+        return NumpyProgram(
+            decompose(graph, self._table, native), weights, sizes, partial(reference, self._table)
+        )
 
-    def _kernel(self, op: str) -> Callable[..., Any]:
-        from inferflow_backends.numpy.kernels import KERNELS
 
-        if op in KERNELS:
-            return KERNELS[op]
-        reference = self._table.get(op).reference
-        if reference is None:
-            raise TypeError(f"op {op!r} has neither a kernel, a decomposition nor a reference")
-        return reference
+def reference(table: OpTable, op: str) -> Callable[..., Any]:
+    """The numpy function of an op: ours, a third party's reference, or its decomposition."""
+    from inferflow_backends.numpy.eager import EagerOps
+    from inferflow_backends.numpy.kernels import KERNELS
+
+    return KERNELS.get(op) or EagerOps(table).op(op)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 from zlib import crc32
@@ -79,24 +80,33 @@ class NumpyProber:
         sizes = Sizes(pages, PAGE_TOKENS, sum(map(len, sequences)), len(sequences), CONTEXT)
         tables = _tables(sequences, shuffle_pages)
         rows: list[list[Any]] = [[] for _ in sequences]
-        submit = self._submit(how, model, weights, sizes)
-        for active, step in _steps(sequences, chunk, tables):
-            logits = submit(step)
-            for place, number in enumerate(active):
-                rows[number].append(logits[step.offsets[place] : step.offsets[place + 1]])
+        with self._running(how, model, weights, sizes) as submit:
+            for active, step in _steps(sequences, chunk, tables):
+                logits = submit(step)
+                for place, number in enumerate(active):
+                    rows[number].append(logits[step.offsets[place] : step.offsets[place + 1]])
         return [np.concatenate(parts).astype(np.float32).tobytes() for parts in rows]
 
     def array(self, numbers: Sequence[float], shape: Sequence[int]) -> Any:
         return np.array(numbers, np.float32).reshape(tuple(shape))
 
-    def _submit(
+    @contextmanager
+    def _running(
         self, how: str, model: Model, weights: Mapping[str, RandomWeight], sizes: Sizes
+    ) -> Generator[Callable[[Step], Any]]:
+        """A step -> its logits."""
+        if how == "eager":
+            yield self._eager(model, weights, sizes)
+            return
+        build = self.compile if how == "traced" else self.compile_decomposed
+        program = build(trace(model, model.dims(sizes.context), self.table), weights, sizes)
+        yield lambda step: program.submit(step).result()["logits"]
+        program.close()
+
+    def _eager(
+        self, model: Model, weights: Mapping[str, RandomWeight], sizes: Sizes
     ) -> Callable[[Step], Any]:
         dims = model.dims(sizes.context)
-        if how != "eager":
-            build = self.compile if how == "traced" else self.compile_decomposed
-            program = build(trace(model, dims, self.table), weights, sizes)
-            return lambda step: program.submit(step).result()["logits"]
         handles: dict[str, Any] = {path: weight.values() for path, weight in weights.items()}
         for path, state in all_states(model, dims).items():
             shape = (sizes.pages, PAGE_TOKENS, *(axis.length for axis in state.axes))

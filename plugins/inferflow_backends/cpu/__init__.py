@@ -1,0 +1,44 @@
+"""cpu: the compiled backend. A step is a tape that numba kernels run on a team of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from importlib.util import find_spec
+from typing import ClassVar
+
+from inferflow_core.catalog import Catalog
+from inferflow_core.graph import Graph
+from inferflow_core.interfaces import Program, Sizes, Weight
+from inferflow_core.optable import OpTable
+from inferflow_core.passes.decompose import decompose
+
+
+class CPUBackend:
+    """Packed weights, SIMD kernels, one call a step; numpy runs what has no kernel."""
+
+    api: ClassVar[int] = 1
+    name: ClassVar[str] = "cpu"
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._table = OpTable(catalog)
+
+    def available(self) -> str:
+        return "" if find_spec("numba") else "numba is not installed"
+
+    def native(self) -> frozenset[str]:
+        """The ops that stay whole: those with kernels, and those that numpy runs whole."""
+        return frozenset({"rms_norm", "rope", "glu"})
+
+    def compile(self, graph: Graph, weights: Mapping[str, Weight], sizes: Sizes) -> Program:
+        from inferflow_backends.cpu.lowerings import Lowerings
+        from inferflow_backends.cpu.program import CPUProgram
+        from inferflow_backends.cpu.team import Team, default_threads
+        from inferflow_backends.numpy import reference
+
+        lowered = decompose(graph, self._table, self.native())
+        lowerings = Lowerings(self._catalog)
+        team = Team(sizes.threads or default_threads())
+        kernel = partial(reference, self._table)
+        return CPUProgram(lowered, weights, sizes, kernel, lowerings, team)

@@ -1,0 +1,54 @@
+"""Aligned memory whose addresses kernels may use, and its reuse within a program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+ALIGNMENT = 64
+SLACK = 64
+"""Bytes behind a buffer that a kernel's last vector may touch."""
+
+Array = npt.NDArray[Any]
+
+
+def aligned(count: int) -> Array:
+    """uint8 zeros on a border of 64, with slack behind them."""
+    raw = np.zeros(count + ALIGNMENT + SLACK, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + count]
+
+
+def placed(values: Array) -> Array:
+    """An aligned copy."""
+    home = aligned(values.nbytes)
+    home[:] = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+    return home.view(values.dtype).reshape(values.shape)
+
+
+def address(array: Array) -> int:
+    return array.ctypes.data
+
+
+class Arena:
+    """Buffers for values that live for a part of a step; a freed one is used again."""
+
+    def __init__(self) -> None:
+        self._free: list[Array] = []
+        self.buffers: list[Array] = []
+
+    def take(self, count: int) -> Array:
+        """A buffer of at least `count` bytes: the smallest free one that fits, or a new one."""
+        fitting = [buffer for buffer in self._free if buffer.nbytes >= count]
+        if fitting:
+            best = min(fitting, key=lambda buffer: buffer.nbytes)
+            self._free = [buffer for buffer in self._free if buffer is not best]
+            return best
+        buffer = aligned(count)
+        self.buffers.append(buffer)
+        return buffer
+
+    def give_back(self, buffer: Array) -> None:
+        self._free.append(buffer)

@@ -1,0 +1,129 @@
+"""Lowering: a graph's nodes become tape rows, and numpy calls for what has no kernel.
+
+A program is a list of segments, run in order: tapes, and calls of numpy references in between.
+Every value has a buffer for the largest step. A barrier stands where a row reads what an earlier
+one wrote, or writes what an earlier one used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferflow_backends.cpu.buffers import Arena, address
+from inferflow_backends.cpu.memory import Memory, numbers
+from inferflow_backends.cpu.tape import COLUMNS, SIZES, WORDS, State
+from inferflow_core.graph import Node, Value
+
+Array = npt.NDArray[Any]
+BARRIER = [0] * WORDS
+
+
+@dataclass
+class Tape:
+    """A run of rows; `finished` is what kernels get."""
+
+    rows: list[list[int]] = field(default_factory=list[list[int]])
+
+    def finished(self) -> Array:
+        """int64 [rows, 16]."""
+        return np.array([row + [0] * (WORDS - len(row)) for row in self.rows], np.int64)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An op without a kernel: its numpy function between two tapes."""
+
+    node: Node
+    run: Callable[..., Any]
+
+
+Segment = Tape | Reference
+
+
+class Lowering:
+    """Collects the segments of one entry; the lowerings of ops use its methods."""
+
+    def __init__(
+        self, memory: Memory, inputs: Mapping[str, Value], limits: Mapping[str, int]
+    ) -> None:
+        self.memory = memory
+        self.segments: list[Segment] = []
+        self.buffers: dict[int, Array] = {}
+        """Value id -> uint8 buffer. A view of another value (`alias`) shares its buffer."""
+        self._columns = {value.id: COLUMNS[name] for name, value in inputs.items()}
+        self._limits = limits
+        self.arena = Arena()
+        self._owners: dict[int, int] = {}
+        self._quantized: dict[int, list[Array]] = {}
+        self._read: set[int] = set()
+        self._written: set[int] = set()
+
+    def column(self, value: Any) -> State | None:
+        """The state word of a context column, or None for another value."""
+        return self._columns.get(value.id) if isinstance(value, Value) else None
+
+    def capacity(self, value: Value) -> int:
+        """Numbers of a value in the largest step."""
+        size, count = numbers(value)
+        return count * self._limits.get(size, 1)
+
+    def size_word(self, value: Value) -> tuple[int, int] | None:
+        """The state word of a value's run-time size and the numbers a unit; None without one."""
+        size, count = numbers(value)
+        return (int(SIZES[size]), count) if size in SIZES else None
+
+    def output(self, value: Value) -> int:
+        """The address of a buffer for a new value."""
+        self.buffers[value.id] = self.arena.take(4 * self.capacity(value))
+        return address(self.buffers[value.id])
+
+    def input(self, value: Value) -> int:
+        return address(self.buffers[value.id])
+
+    def alias(self, value: Value, of: Value) -> None:
+        """`value` is `of` seen with other axes."""
+        self.buffers[value.id] = self.buffers[of.id]
+        self._owners[value.id] = self._owners.get(of.id, of.id)
+
+    def owner(self, value: Value) -> int:
+        """The id of the value that a view is of; its own id otherwise."""
+        return self._owners.get(value.id, value.id)
+
+    def free(self, owner: int) -> None:
+        """Gives back the buffers of a value that nobody reads any more."""
+        self.arena.give_back(self.buffers[owner])
+        for buffer in self._quantized.pop(owner, ()):
+            self.arena.give_back(buffer)
+
+    def quantized(self, value: Value, sizes: Sequence[int]) -> tuple[list[Array], bool]:
+        """The buffers of a value's 8-bit form, and whether they are new (still to be filled)."""
+        owner = self.owner(value)
+        new = owner not in self._quantized
+        if new:
+            self._quantized[owner] = [self.arena.take(size) for size in sizes]
+        return self._quantized[owner], new
+
+    def row(self, op: Any, words: Sequence[int], reads: list[int], writes: list[int]) -> None:
+        """Adds a row. `reads` and `writes` are the addresses of the buffers it uses."""
+        if not self.segments or isinstance(self.segments[-1], Reference):
+            self.segments.append(Tape())
+            self._read, self._written = set(), set()
+        tape = self.segments[-1]
+        assert isinstance(tape, Tape)
+        if self._written.intersection(reads + writes) or self._read.intersection(writes):
+            tape.rows.append(BARRIER)
+            self._read, self._written = set(), set()
+        tape.rows.append([int(op.address), *map(int, words)])
+        self._read.update(reads)
+        self._written.update(writes)
+
+    def reference(self, node: Node, run: Callable[..., Any]) -> None:
+        """Adds a numpy call."""
+        for value in node.outputs:
+            self.output(value)
+        self.segments.append(Reference(node, run))

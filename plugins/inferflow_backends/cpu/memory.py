@@ -1,0 +1,94 @@
+"""What a program owns: weights as the kernels read them, the cache, tables, and value buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferflow_backends.cpu.buffers import aligned, placed
+from inferflow_backends.cpu.pack import Packed, pack
+from inferflow_core.block import State
+from inferflow_core.graph import Value
+from inferflow_core.interfaces import Sizes, Weight
+
+Array = npt.NDArray[Any]
+DTYPES = {"float": np.float32, "int": np.int32, "bool": np.bool_}
+
+
+class Memory:
+    """Weights are packed when a kernel first asks; a state has the layout of who reads it."""
+
+    def __init__(self, weights: Mapping[str, Weight], states: Mapping[str, State], sizes: Sizes):
+        self._weights, self._states, self.sizes = weights, states, sizes
+        self._packed: dict[str, Packed] = {}
+        self._plain: dict[str, Array] = {}
+        self._tables: dict[Any, tuple[Array, Array]] = {}
+        self.caches: dict[str, Array] = {}
+        """State path -> its pages, outermost."""
+
+    def packed(self, path: str) -> Packed:
+        """A matrix for `linear` and `rows`."""
+        if path not in self._packed:
+            self._packed[path] = pack(self._weights[path])
+        return self._packed[path]
+
+    def plain(self, path: str) -> Array:
+        """A param as float32, row by row: small ones, and those of numpy references."""
+        if path not in self._plain:
+            self._plain[path] = placed(np.asarray(self._weights[path].values(), np.float32))
+        return self._plain[path]
+
+    def keys(self, path: str) -> Array:
+        """[page][kv head][tile][channel][16]"""
+        heads, width = (axis.length for axis in self._states[path].axes)
+        shape = (self.sizes.pages, heads, self.sizes.page_tokens // 16, width, 16)
+        return self._cache(path, shape)
+
+    def values(self, path: str) -> Array:
+        """[page][slot][kv head][channel, padded to a multiple of 16]"""
+        heads, width = (axis.length for axis in self._states[path].axes)
+        return self._cache(path, (self.sizes.pages, self.sizes.page_tokens, heads, padded(width)))
+
+    def rows(self, path: str) -> Array:
+        """[page][slot][row]: the layout of numpy references."""
+        row = tuple(axis.length for axis in self._states[path].axes)
+        return self._cache(path, (self.sizes.pages, self.sizes.page_tokens, *row))
+
+    def _cache(self, path: str, shape: tuple[int, ...]) -> Array:
+        if path not in self.caches:
+            count = 4 * int(np.prod(shape, dtype=np.int64))
+            self.caches[path] = aligned(count).view(np.float32).reshape(shape)
+        return self.caches[path]
+
+    def rotations(self, frequencies: tuple[float, ...], scale: float) -> tuple[Array, Array]:
+        """Cosines and sines [context][pairs] of a rope, float32 angles as the reference has."""
+        key = (frequencies, scale)
+        if key not in self._tables:
+            positions = np.arange(self.sizes.context, dtype=np.float32)[:, None]
+            angles = positions * np.array(frequencies, np.float32)
+            factor = np.float32(scale)
+            self._tables[key] = placed(np.cos(angles) * factor), placed(np.sin(angles) * factor)
+        return self._tables[key]
+
+    def close(self) -> None:
+        for store in (self._packed, self._plain, self._tables, self.caches):
+            store.clear()
+
+
+def padded(width: int) -> int:
+    """The next multiple of 16."""
+    return -(-width // 16) * 16
+
+
+def numbers(value: Value) -> tuple[str, int]:
+    """A value's run-time size ("" if it has none) and how many numbers each unit of it has."""
+    size, count = "", 1
+    for axis in value.axes:
+        if isinstance(axis.size, str):
+            size = axis.size
+        else:
+            count *= axis.size
+    return size, count

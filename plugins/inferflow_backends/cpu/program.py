@@ -1,0 +1,225 @@
+"""A compiled graph on the CPU: tapes for a team of threads, numpy for what has no kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferflow_backends.cpu.buffers import Arena, address, aligned
+from inferflow_backends.cpu.lower import Lowering, Reference, Tape
+from inferflow_backends.cpu.lowerings import Lowerings, native_states
+from inferflow_backends.cpu.memory import DTYPES, Memory, padded
+from inferflow_backends.cpu.tape import COLUMNS, State
+from inferflow_backends.cpu.team import Team
+from inferflow_core.graph import Function, Graph, Node, ParamRef, StateRef, Value, flatten, needed
+from inferflow_core.interfaces import Sizes, Step, Weight
+
+Array = npt.NDArray[Any]
+Lookup = Callable[[str], Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One entry for one set of outputs."""
+
+    segments: list[Array | Reference]
+    buffers: Mapping[int, Array]
+    outputs: Mapping[str, Value]
+    arena: Arena
+    """Owns every buffer whose address stands in a tape."""
+
+
+@dataclass(frozen=True)
+class CPUTicket:
+    outputs: Mapping[str, Array]
+
+    def result(self) -> Mapping[str, Array]:
+        return self.outputs
+
+
+class CPUProgram:
+    """Owns weights, cache, buffers and the team."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        weights: Mapping[str, Weight],
+        sizes: Sizes,
+        kernel: Lookup,
+        lowerings: Lowerings,
+        team: Team,
+    ) -> None:
+        self._graph, self._kernel, self._lowerings, self._team = graph, kernel, lowerings, team
+        self._sizes = sizes
+        self._memory = Memory(weights, graph.states, sizes)
+        nodes = [node for entry in graph.entries for node in flatten(graph, entry)]
+        keys, values = native_states(nodes)
+        self._native = keys | values
+        for path in graph.states:
+            layout = self._memory.keys if path in keys else self._memory.rows
+            (self._memory.values if path in values else layout)(path)
+        pages = -(-sizes.context // sizes.page_tokens)
+        counts = {"offsets": sizes.max_sequences + 1, "lengths": sizes.max_sequences}
+        counts["block_tables"] = sizes.max_sequences * pages
+        self._columns = {
+            name: aligned(4 * counts.get(name, sizes.max_tokens)).view(np.int32) for name in COLUMNS
+        }
+        self._state = aligned(256).view(np.int64)
+        for name, word in COLUMNS.items():
+            self._state[word] = address(self._columns[name])
+        self._state[State.PAGE_TOKENS] = sizes.page_tokens
+        self._compiled: dict[tuple[str, tuple[str, ...]], Compiled] = {}
+        self._scratch = self._make_scratch(nodes)
+
+    def _make_scratch(self, nodes: list[Node]) -> Array:
+        """Room for a block of queries and their sums, for every thread."""
+        mixed = [node for node in nodes if node.op == "attention"]
+        tensors = [item for n in mixed for item in (*n.inputs, *n.outputs)]
+        shapes = [t.axes for t in tensors if isinstance(t, Value) and len(t.axes) == 3]
+        widest = max((axes[-1].length for axes in shapes), default=0)
+        room = 4096 + 2 * 8 * 4 * padded(widest)
+        scratch = aligned(room * self._team.threads)
+        self._state[State.SCRATCH] = address(scratch)
+        self._state[State.SCRATCH_BYTES] = room
+        return scratch
+
+    def submit(self, step: Step, outputs: Sequence[str] = ("logits",)) -> CPUTicket:
+        """Runs the step."""
+        key = (step.entry, tuple(outputs))
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(*key)
+        compiled = self._compiled[key]
+        self._load(step)
+        for segment in compiled.segments:
+            if isinstance(segment, Reference):
+                self._call(segment, compiled.buffers)
+            else:
+                self._team.run(segment, self._state)
+        return CPUTicket(
+            {n: self._view(v, compiled.buffers).copy() for n, v in compiled.outputs.items()}
+        )
+
+    def copy_page(self, source: int, target: int) -> None:
+        for cache in self._memory.caches.values():
+            cache[target] = cache[source]
+
+    def close(self) -> None:
+        self._team.close()
+        self._memory.close()
+        self._compiled.clear()
+
+    def _load(self, step: Step) -> None:
+        """Copies the step's columns into the program's own, checked against their room."""
+        state = self._state
+        state[State.TOKENS], state[State.SEQUENCES] = len(step.ids), len(step.lengths)
+        state[State.OUT_ROWS], state[State.TABLE_WIDTH] = (
+            len(step.out_rows),
+            step.block_tables.shape[1],
+        )
+        for name, home in self._columns.items():
+            column = getattr(step, name)
+            if column is None:
+                home[: len(step.ids)] = 0
+                continue
+            flat = column.reshape(-1)
+            if len(flat) > len(home):
+                raise ValueError(f"{name}: {len(flat)} numbers, room for {len(home)}")
+            home[: len(flat)] = flat
+
+    def _compile(self, entry: str, outputs: tuple[str, ...]) -> Compiled:
+        named = self._graph.entries[entry].outputs
+        wanted = {name: named[name] for name in outputs}
+        nodes = needed(list(flatten(self._graph, entry)), wanted)
+        most = self._sizes.max_tokens
+        limits = {"T": most, "R": most, "S": self._sizes.max_sequences}
+        low = Lowering(self._memory, self._graph.inputs, limits)
+        keep = {value.id for value in wanted.values()}
+        deaths = _deaths(nodes, keep)
+        for place, node in enumerate(nodes):
+            if not self._fits(node) or not self._lowerings.lower(low, node):
+                low.reference(node, self._kernel(node.op))
+            for owner in deaths.get(place, ()):
+                if owner in low.buffers:
+                    low.free(owner)
+        segments = [s.finished() if isinstance(s, Tape) else s for s in low.segments]
+        return Compiled(segments, low.buffers, wanted, low.arena)
+
+    def _fits(self, node: Node) -> bool:
+        """Whether the node's caches have the kernels' layout."""
+        return all(i.path in self._native for i in node.inputs if isinstance(i, StateRef))
+
+    def _call(self, segment: Reference, buffers: Mapping[int, Array]) -> None:
+        node = segment.node
+        inputs = [self._operand(item, buffers) for item in node.inputs]
+        attrs = {k: self._rule(v) if isinstance(v, Function) else v for k, v in node.attrs.items()}
+        result = segment.run(*inputs, **attrs)
+        results = result if isinstance(result, tuple) else (result,)
+        for value, array in zip(node.outputs, results, strict=False):
+            self._view(value, buffers)[...] = array
+
+    def _operand(self, item: Any, buffers: Mapping[int, Array]) -> Any:
+        if isinstance(item, Value):
+            return self._view(item, buffers)
+        if isinstance(item, ParamRef):
+            return self._memory.plain(item.path)
+        return None if item is None else self._memory.caches[item.path]
+
+    def _view(self, value: Value, buffers: Mapping[int, Array]) -> Array:
+        """A value of the running step, as a numpy array on its buffer."""
+        for name, column in self._graph.inputs.items():
+            if column.id == value.id:
+                return self._column(name)
+        sizes = {"T": State.TOKENS, "S": State.SEQUENCES, "R": State.OUT_ROWS}
+        shape = [
+            int(self._state[sizes[a.size]]) if isinstance(a.size, str) else a.size
+            for a in value.axes
+        ]
+        dtype = np.dtype(DTYPES[value.dtype])
+        count = int(np.prod(shape, dtype=np.int64))
+        return buffers[value.id][: count * dtype.itemsize].view(dtype).reshape(shape)
+
+    def _column(self, name: str) -> Array:
+        tokens, sequences, rows, table = (int(self._state[word]) for word in range(4))
+        home = self._columns[name]
+        if name == "block_tables":
+            return home[: sequences * table].reshape(sequences, table)
+        counts = {"offsets": sequences + 1, "lengths": sequences, "out_rows": rows}
+        return home[: counts.get(name, tokens)]
+
+    def _rule(self, function: Function) -> Callable[..., Array]:
+        """A score rule, run node by node for numpy's attention."""
+
+        def rule(*columns: Array) -> Array:
+            values = {a.id: c for a, c in zip(function.arguments, columns, strict=True)}
+            for node in function.nodes:
+                inputs = [
+                    values[i.id] if isinstance(i, Value) else self._operand(i, {})
+                    for i in node.inputs
+                ]
+                values[node.outputs[0].id] = self._kernel(node.op)(*inputs, **node.attrs)
+            return values[function.results[0].id]
+
+        return rule
+
+
+def _deaths(nodes: list[Node], keep: set[int]) -> dict[int, list[int]]:
+    """Place of a node -> the values whose last reader it is; a view keeps its origin alive."""
+    origin: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for place, node in enumerate(nodes):
+        if node.op in ("split_axis", "merge_axes", "expand") and isinstance(node.inputs[0], Value):
+            first = node.inputs[0].id
+            origin[node.outputs[0].id] = origin.get(first, first)
+        for item in (*node.inputs, *node.outputs):
+            if isinstance(item, Value):
+                last[origin.get(item.id, item.id)] = place
+    kept = {origin.get(i, i) for i in keep}
+    deaths: dict[int, list[int]] = {}
+    for owner, place in last.items():
+        if owner not in kept:
+            deaths.setdefault(place, []).append(owner)
+    return deaths

@@ -1,0 +1,53 @@
+"""The tape: a step as rows of 16 int64 words, each row one op of a compiled kernel.
+
+Word 0 of a row is the address of `int64 op(row, tid, threads, state)`; 0 is a barrier. The other
+words are the op's own: addresses of buffers, sizes, and for sizes that only a step knows the index
+of a word of `state`. One tape serves every step of a program.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+
+WORDS = 16
+ROW_BYTES = 8 * WORDS
+
+
+class State(IntEnum):
+    """Words of the state: a step's sizes, its columns' addresses, and scratch."""
+
+    TOKENS = 0
+    SEQUENCES = 1
+    OUT_ROWS = 2
+    TABLE_WIDTH = 3
+    PAGE_TOKENS = 4
+    SCRATCH = 5
+    SCRATCH_BYTES = 6
+    """Of one thread."""
+    IDS = 8
+    POSITIONS = 9
+    SEQ_OF = 10
+    OFFSETS = 11
+    LENGTHS = 12
+    BLOCK_TABLES = 13
+    OUT_ROWS_COLUMN = 14
+    TOKEN_TYPES = 15
+
+
+COLUMNS = {
+    "ids": State.IDS,
+    "positions": State.POSITIONS,
+    "seq_of": State.SEQ_OF,
+    "offsets": State.OFFSETS,
+    "lengths": State.LENGTHS,
+    "block_tables": State.BLOCK_TABLES,
+    "out_rows": State.OUT_ROWS_COLUMN,
+    "token_types": State.TOKEN_TYPES,
+}
+SIZES = {"T": State.TOKENS, "S": State.SEQUENCES, "R": State.OUT_ROWS}
+
+
+def float_word(value: float) -> int:
+    """The bits of a float32, as a tape word."""
+    return int.from_bytes(struct.pack("<f", value), "little")

@@ -1,0 +1,199 @@
+"""Register tiles: micro-kernels whose IR is emitted by Python loops.
+
+A tile of T tokens does for each token just what a tile of one does, in the same order: its size
+changes speed, never bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+
+from inferflow_backends.cpu.isa import F32, F32V, I32, I32V, dot4
+from inferflow_backends.cpu.simd import (
+    F16V,
+    I64,
+    const,
+    fma_ir,
+    i64,
+    load_ir,
+    operation,
+    splat_ir,
+    store_ir,
+)
+
+Quads = Callable[[Any, Any], list[Any]]
+"""(builder, address of a block of 16 rows x 32 columns) -> 8 vectors of unsigned codes."""
+
+
+def loop_ir(
+    b: ir.IRBuilder,
+    count: Any,
+    start: list[Any],
+    body: Callable[[Any, list[Any]], list[Any]],
+) -> list[Any]:
+    """`for i in range(count)`, carrying values; `count` must be at least 1."""
+    before = b.block
+    loop, end = b.append_basic_block("loop"), b.append_basic_block("end")
+    b.branch(loop)
+    b.position_at_end(loop)
+    i = b.phi(I64)
+    i.add_incoming(const(I64, 0), before)
+    carried = [b.phi(value.type) for value in start]
+    for phi, value in zip(carried, start, strict=True):
+        phi.add_incoming(value, before)
+    values = body(i, carried)
+    inside = b.block
+    following = b.add(i, const(I64, 1))
+    i.add_incoming(following, inside)
+    for phi, value in zip(carried, values, strict=True):
+        phi.add_incoming(value, inside)
+    b.cbranch(b.icmp_signed("<", following, count), loop, end)
+    b.position_at_end(end)
+    return values
+
+
+def _at(b: Any, base: Any, *terms: tuple[Any, int]) -> Any:
+    """base + the sum of value * number."""
+    for value, number in terms:
+        value = value if isinstance(value, ir.Value) else const(I64, value)
+        base = b.add(base, b.mul(value, const(I64, number)))
+    return base
+
+
+def quads_q4(b: Any, address: Any) -> list[Any]:
+    """4 planes of 64 bytes: quad 2j in the low nibbles of plane j, quad 2j+1 in the high ones."""
+    low = const(I32V, 0x0F0F0F0F)
+    found: list[Any] = []
+    for plane in range(4):
+        codes = load_ir(b, _at(b, address, (1, 64 * plane)), I32V)
+        found += [b.and_(codes, low), b.and_(b.lshr(codes, const(I32V, 4)), low)]
+    return found
+
+
+def quads_q8(b: Any, address: Any) -> list[Any]:
+    """8 quads of 64 bytes, as they are."""
+    return [load_ir(b, _at(b, address, (1, 64 * quad)), I32V) for quad in range(8)]
+
+
+def blocks_tile(tokens: int, quads: Quads, block_bytes: int) -> Any:
+    """16 rows of packed weights times `tokens` quantized tokens.
+
+    (codes, scales, blocks, xq, xq_stride, xd, xsum, stats_stride, y, y_stride): addresses, and
+    strides in bytes from token to token. Tokens have a factor and the start of an accumulator
+    (`xd`, `xsum`) for each 16 columns, weights a scale for each 32.
+    y[t] f32[16] = over the sixteens in order, y = fma(dot of codes, scale * d, y).
+    """
+
+    def tile(b: Any, codes: Any, scales: Any, blocks: Any, *rest: Any) -> Any:
+        xq, xq_stride, xd, xsum, stats_stride, y, y_stride = rest
+
+        def block(i: Any, totals: list[Any]) -> list[Any]:
+            vectors = quads(b, _at(b, codes, (i, block_bytes)))
+            scale = b.fpext(load_ir(b, _at(b, scales, (i, 32)), F16V), F32V)
+            done: list[Any] = []
+            for t in range(tokens):
+                x = _at(b, b.add(xq, b.mul(xq_stride, const(I64, t))), (i, 32))
+                total = totals[t]
+                for half in range(2):
+                    stats = _at(b, b.mul(stats_stride, const(I64, t)), (i, 8), (1, 4 * half))
+                    dots = splat_ir(b, I32V, load_ir(b, b.add(xsum, stats), I32))
+                    for j in range(4 * half, 4 * half + 4):
+                        four = splat_ir(b, I32V, load_ir(b, _at(b, x, (1, 4 * j)), I32))
+                        dots = dot4(b, dots, vectors[j], four)
+                    d = splat_ir(b, F32V, load_ir(b, b.add(xd, stats), F32))
+                    total = fma_ir(b, b.sitofp(dots, F32V), b.fmul(scale, d), total)
+                done.append(total)
+            return done
+
+        for t, total in enumerate(loop_ir(b, blocks, [const(F32V, 0.0)] * tokens, block)):
+            store_ir(b, b.add(y, b.mul(y_stride, const(I64, t))), total)
+        return blocks
+
+    tile.__name__ = f"blocks_tile_{block_bytes}_{tokens}"
+    return operation(i64, *[i64] * 10)(tile)
+
+
+def dense_tile(tokens: int) -> Any:
+    """16 rows of float32 weights times `tokens` tokens.
+
+    (weights [k][16], k, x, x_stride, y, y_stride): y[t] f32[16] = sum over k, in order, by fma.
+    """
+
+    def tile(b: Any, w: Any, k: Any, x: Any, x_stride: Any, y: Any, y_stride: Any) -> Any:
+        def column(i: Any, totals: list[Any]) -> list[Any]:
+            weights = load_ir(b, _at(b, w, (i, 64)), F32V)
+            done: list[Any] = []
+            for t in range(tokens):
+                here = _at(b, b.add(x, b.mul(x_stride, const(I64, t))), (i, 4))
+                done.append(fma_ir(b, weights, splat_ir(b, F32V, load_ir(b, here, F32)), totals[t]))
+            return done
+
+        for t, total in enumerate(loop_ir(b, k, [const(F32V, 0.0)] * tokens, column)):
+            store_ir(b, b.add(y, b.mul(y_stride, const(I64, t))), total)
+        return k
+
+    tile.__name__ = f"dense_tile_{tokens}"
+    return operation(i64, *[i64] * 6)(tile)
+
+
+def scores_tile(rows: int) -> Any:
+    """(q, q_stride, keys [width][16], half, s): s[r] f32[16] = q[r] . key, for 16 keys.
+
+    Two sums, over the first `half` and the other channels, each in order; `width` is 2 * half.
+    """
+
+    def tile(b: Any, q: Any, q_stride: Any, keys: Any, half: Any, s: Any) -> Any:
+        def channel(i: Any, totals: list[Any]) -> list[Any]:
+            done: list[Any] = []
+            places = [i, b.add(i, half)]
+            vectors = [load_ir(b, _at(b, keys, (place, 64)), F32V) for place in places]
+            for r in range(rows):
+                row = b.add(q, b.mul(q_stride, const(I64, r)))
+                for part in range(2):
+                    x = splat_ir(b, F32V, load_ir(b, _at(b, row, (places[part], 4)), F32))
+                    done.append(fma_ir(b, x, vectors[part], totals[2 * r + part]))
+            return done
+
+        totals = loop_ir(b, half, [const(F32V, 0.0)] * (2 * rows), channel)
+        for r in range(rows):
+            store_ir(b, _at(b, s, (1, 64 * r)), b.fadd(totals[2 * r], totals[2 * r + 1]))
+        return half
+
+    tile.__name__ = f"scores_tile_{rows}"
+    return operation(i64, *[i64] * 5)(tile)
+
+
+def values_tile(rows: int) -> Any:
+    """(p [rows][16], scale [rows], v, v_stride, count, o, o_stride, unused): 16 channels.
+
+    o[r] = o[r] * scale[r], then for each of `count` keys in order fma(p[r][j], v[j], o[r]).
+    """
+
+    def tile(b: Any, p: Any, scale: Any, v: Any, v_stride: Any, *rest: Any) -> Any:
+        count, o, o_stride, _ = rest
+        homes = [b.add(o, b.mul(o_stride, const(I64, r))) for r in range(rows)]
+        start = [
+            b.fmul(
+                load_ir(b, home, F32V),
+                splat_ir(b, F32V, load_ir(b, _at(b, scale, (1, 4 * r)), F32)),
+            )
+            for r, home in enumerate(homes)
+        ]
+
+        def key(j: Any, totals: list[Any]) -> list[Any]:
+            values = load_ir(b, b.add(v, b.mul(v_stride, j)), F32V)
+            weights = [load_ir(b, _at(b, p, (1, 64 * r), (j, 4)), F32) for r in range(rows)]
+            return [
+                fma_ir(b, splat_ir(b, F32V, weight), values, total)
+                for weight, total in zip(weights, totals, strict=True)
+            ]
+
+        for home, total in zip(homes, loop_ir(b, count, start, key), strict=True):
+            store_ir(b, home, total)
+        return count
+
+    tile.__name__ = f"values_tile_{rows}"
+    return operation(i64, *[i64] * 8)(tile)

@@ -1,0 +1,260 @@
+"""The cpu backend: the suite, its formats, the numeric law on bits, and what a plugin may add."""
+
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from inferflow_core.axes import Axis, Dims
+from inferflow_core.block import FFN, Model, Param, Scope
+from inferflow_core.catalog import Catalog
+from inferflow_core.context import Context
+from inferflow_core.graph import Graph
+from inferflow_core.interfaces import Backend, Program, Sizes
+from inferflow_core.ops import Ops, Tensor
+from inferflow_core.optable import Op
+from inferflow_core.shapes import same
+from inferflow_core.testing import BackendSuite
+from inferflow_core.testing.probe import probe
+
+pytest.importorskip("numba", reason="the cpu backend needs numba")
+
+from inferflow_backends.cpu import CPUBackend
+from inferflow_backends.cpu.lower import Lowering
+from inferflow_backends.numpy import NumpyBackend
+from inferflow_backends.numpy.prober import random_weights
+from inferflow_blocks.attention import Attention
+from inferflow_blocks.decoder_only import DecoderOnly
+from inferflow_blocks.gated_mlp import GatedMLP
+from inferflow_blocks.linear_head import LinearHead
+from inferflow_blocks.pre_norm import PreNorm
+from inferflow_blocks.rms_norm import RMSNorm
+from inferflow_blocks.rope import Rope
+from inferflow_blocks.token_embedding import TokenEmbedding
+
+SEQUENCES = [[(7 * i + n) % 70 for i in range(n)] for n in (70, 1, 33, 5, 16, 2, 9)]
+
+
+class TestCPU(BackendSuite):
+    name = "cpu"
+
+    def make(self) -> CPUBackend:
+        return CPUBackend(self.catalog())
+
+
+@dataclass(frozen=True)
+class PackedWeight:
+    """A random matrix in a format of its own."""
+
+    numbers: Any
+    format: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.numbers.shape
+
+    def packed(self) -> Any:
+        return (
+            Catalog().get("format", self.format)().pack(self.numbers).reshape(len(self.numbers), -1)
+        )
+
+    def values(self) -> Any:
+        return Catalog().get("format", self.format)().unpack(self.packed(), self.shape)
+
+
+class Quantized:
+    """A backend whose matrices have a format and whose steps have so many threads."""
+
+    name: ClassVar[str] = "quantized"
+
+    def __init__(self, backend: Backend, format: str, threads: int | None = None) -> None:
+        self.backend, self.format, self.threads = backend, format, threads
+
+    def available(self) -> str:
+        return ""
+
+    def native(self) -> frozenset[str]:
+        return self.backend.native()
+
+    def compile(self, graph: Graph, weights: Any, sizes: Sizes) -> Program:
+        if self.format != "f32":
+            weights = {
+                path: PackedWeight(w.values(), self.format) if len(w.shape) == 2 else w
+                for path, w in weights.items()
+            }
+        return self.backend.compile(graph, weights, replace(sizes, threads=self.threads))
+
+
+def llama(**attention: Any) -> DecoderOnly:
+    layer = PreNorm(
+        mixer=Attention(heads=6, kv_heads=2, head_dim=16, position=Rope(), **attention),
+        ffn=GatedMLP(act="silu", hidden=96),
+        mixer_norm=RMSNorm(),
+        ffn_norm=RMSNorm(),
+    )
+    return DecoderOnly(
+        hidden=64,
+        vocab=70,
+        embed=TokenEmbedding(),
+        layers=(layer,) * 2,
+        norm=RMSNorm(),
+        head=LinearHead(tied=True),
+    )
+
+
+def run(model: Model, sequences: list[list[int]], format: str, **how: Any) -> list[bytes]:
+    threads = how.pop("threads", 2)
+    backend = Quantized(CPUBackend(Catalog()), format, threads)
+    return NumpyBackend(Catalog()).prober(backend).run(model, sequences, **how)
+
+
+@pytest.mark.parametrize("format", ["f32", "q4_0", "q8_0"])
+def test_numeric_law(format: str) -> None:
+    """Bits are equal alone and among others, in any chunks, on any pages, with 1 to 3 threads."""
+    model = llama()
+    together = run(model, SEQUENCES, format)
+    for count in (1, 2, 7):
+        assert run(model, SEQUENCES[:count], format) == together[:count]
+    for sequence, expected in zip(SEQUENCES, together, strict=True):
+        assert run(model, [sequence], format) == [expected]
+    for chunk in (1, 5, 16, 64):
+        assert run(model, SEQUENCES, format, chunk=chunk, shuffle_pages=True) == together
+    for threads in (1, 3):
+        assert run(model, SEQUENCES, format, chunk=16, threads=threads) == together
+
+
+def test_numeric_law_with_a_window() -> None:
+    model = llama(window=20)
+    together = run(model, SEQUENCES, "f32")
+    assert [run(model, [s], "f32", chunk=5)[0] for s in SEQUENCES] == together
+
+
+@pytest.mark.parametrize("format", ["q4_0", "q8_0"])
+def test_eight_bit_activations_are_the_only_difference(format: str) -> None:
+    """The kernels against numpy on the same packed weights: errors of rounding activations."""
+    model = llama()
+    reference = Quantized(NumpyBackend(Catalog()), format)
+    expected = NumpyBackend(Catalog()).prober(reference).run(model, SEQUENCES)
+    for a, b in zip(expected, run(model, SEQUENCES, format), strict=True):
+        x, y = np.frombuffer(a, np.float32), np.frombuffer(b, np.float32)
+        assert np.sqrt(((x - y) ** 2).mean() / (x**2).mean()) < 3e-2
+
+
+@pytest.mark.parametrize("format", ["q4_0", "q8_0"])
+def test_linear_is_exact_for_numbers_that_eight_bits_hold(format: str) -> None:
+    """Activations that are whole numbers with a largest of 127 in each 16 lose nothing."""
+    from inferflow_backends.cpu.pack import pack
+
+    rng = np.random.default_rng(0)
+    weight = PackedWeight(rng.standard_normal((40, 64)).astype(np.float32), format)
+    packed = pack(weight)
+    assert packed.format == format
+    table = rng.integers(-127, 128, (70, 64)).astype(np.float32)
+    table[:, ::16] = 127
+
+    @dataclass(frozen=True, kw_only=True)
+    class Linear(FFN):
+        def params(self, dims: Dims) -> dict[str, Param]:
+            return {"weight": Param(Axis("out", 40), dims.hidden)}
+
+        def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
+            return ops.linear(x, w.weight)
+
+    class Fixed(Quantized):
+        def compile(self, graph: Graph, weights: Any, sizes: Sizes) -> Program:
+            weights = {"block.weight": weight, "table.weight": PackedWeight(table, "f32")}
+            return self.backend.compile(graph, weights, sizes)
+
+    model = probe(Linear(), hidden=64, vocab=70)
+    ids = list(range(70))
+    found = NumpyBackend(Catalog()).prober(Fixed(CPUBackend(Catalog()), format)).run(model, [ids])
+    y = np.frombuffer(found[0], np.float32).reshape(70, 40)
+    assert np.allclose(y, table @ weight.values().T, rtol=1e-5, atol=1e-3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Twice(FFN):
+    """An ffn that is one op of a third party."""
+
+    op: str
+
+    def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
+        return ops.op(self.op)(x) + x
+
+
+def third_party() -> Catalog:
+    catalog = Catalog()
+    catalog.add("op", "xyz.twice", Op(same, reference=lambda x: x * np.float32(2)))
+    return catalog
+
+
+def test_an_op_with_a_numpy_reference_runs_between_two_tapes() -> None:
+    catalog, model = third_party(), probe(Twice(op="xyz.twice"), hidden=32, vocab=70)
+    prober = NumpyBackend(catalog).prober(CPUBackend(catalog))
+    x = random_weights(model, 0)["table.weight"].values()
+    for ids, y in zip(SEQUENCES, prober.run(model, SEQUENCES, chunk=5), strict=True):
+        assert np.array_equal(np.frombuffer(y, np.float32).reshape(-1, 32), x[ids] * 2 + x[ids])
+
+
+def test_an_op_with_a_kernel_joins_the_tape() -> None:
+    from inferflow_backends.cpu.kernels.elementwise import op_add
+
+    seen: list[str] = []
+
+    def lower(low: Lowering, node: Any) -> bool:
+        x, out = node.inputs[0], node.outputs[0]
+        seen.append(node.op)
+        a, c = low.input(x), low.output(out)
+        low.row(op_add, [*(low.size_word(out) or ()), a, a, c], [a], [c])
+        return True
+
+    catalog, model = third_party(), probe(Twice(op="xyz.twice"), hidden=32, vocab=70)
+    expected = NumpyBackend(catalog).prober(CPUBackend(catalog)).run(model, SEQUENCES)
+    catalog.add("kernel", "xyz.twice@cpu", lower)
+    assert NumpyBackend(catalog).prober(CPUBackend(catalog)).run(model, SEQUENCES) == expected
+    assert seen == ["xyz.twice"]
+
+
+COUNT_MISSES = """
+import inferflow_backends.cpu.lowerings as lowerings
+from inferflow_core.catalog import Catalog
+from numba.core.registry import CPUDispatcher
+made = lowerings.Lowerings(Catalog())
+from inferflow_backends.cpu.kernels import attention, elementwise, linear, norm, quantize
+from inferflow_backends.cpu.kernels import rope, rows, team
+modules = (attention, elementwise, linear, norm, quantize, rope, rows, team)
+hits = misses = 0
+for module in modules:
+    for name, item in vars(module).items():
+        if hasattr(item, "cache_hits"):
+            hits, misses = hits + item.cache_hits, misses + (item.cache_hits == 0)
+        elif isinstance(item, CPUDispatcher):
+            hits += sum(item.stats.cache_hits.values())
+            misses += sum(item.stats.cache_misses.values())
+print(hits, misses)
+"""
+
+
+@pytest.fixture
+def compiled() -> None:
+    from inferflow_backends.cpu.lowerings import Lowerings
+
+    Lowerings(Catalog())
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_second_process_compiles_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_MISSES], capture_output=True, text=True, check=True
+    )
+    hits, misses = map(int, done.stdout.split())
+    assert misses == 0
+    assert hits > 15
+
+
+def test_without_numba_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inferflow_backends.cpu.find_spec", lambda name: None)
+    assert CPUBackend(Catalog()).available() == "numba is not installed"
