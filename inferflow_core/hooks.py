@@ -67,7 +67,7 @@ class Hooks:
                 report(f"hooks of {entry.name!r} are left out: {error}")
 
     def register(self, plugin: object, name: str | None = None) -> None:
-        """Adds hooks in this process. Raises pluggy.PluginValidationError, ValueError, TypeError."""
+        """Adds hooks in this process. Raises PluginValidationError, ValueError, TypeError."""
         hash(plugin)  # pluggy needs it, and would say so only when a hook is called
         self._manager.register(plugin, name)
 
