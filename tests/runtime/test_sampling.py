@@ -14,7 +14,7 @@ from inferflow_samplers.top_p import TopP
 from inferflow_core.errors import EngineError, RequestError
 
 USUAL = (Temperature(), TopK(), TopP(), MinP())
-DRAWS = 20_000
+DRAWS = 8_000
 CHI_SQUARE_999 = {2: 13.82, 5: 20.52, 6: 22.46, 7: 24.32, 9: 27.88, 15: 37.70, 63: 103.4}
 """Upper 0.1 % points by degrees of freedom."""
 
