@@ -186,11 +186,6 @@ class ScriptedModel:
         self.engine.close()
 
 
-@pytest.fixture
-def model() -> ScriptedModel:
-    return ScriptedModel()
-
-
 @contextmanager
 def serving(
     model: LoadedModel,
@@ -220,21 +215,28 @@ def serving(
         assert not thread.is_alive()
 
 
-@pytest.fixture
-def url(model: ScriptedModel) -> Iterator[str]:
-    with serving(model) as url:
-        yield url
-
-
 @pytest.fixture(scope="module")
-def steady() -> Iterator[SimpleNamespace]:
-    """One server (`url`, `model`) for a module's requests that never reach the engine."""
+def one_server() -> Iterator[SimpleNamespace]:
     model = ScriptedModel()
     with serving(model) as url:
         yield SimpleNamespace(url=url, model=model)
 
 
 @pytest.fixture
+def model(one_server: SimpleNamespace) -> ScriptedModel:
+    """The model of a module's one server, with a new engine for each test."""
+    one_server.model.engine = ScriptedEngine()
+    one_server.model.threads.clear()
+    return one_server.model
+
+
+@pytest.fixture
+def url(one_server: SimpleNamespace, model: ScriptedModel) -> str:
+    """Of the module's one server."""
+    return one_server.url
+
+
+@pytest.fixture
 def serve() -> Callable[..., Any]:
-    """`with serve(model, key=…) as url:`"""
+    """`with serve(model, key=…) as url:`: a server of the test's own."""
     return serving

@@ -152,15 +152,15 @@ def test_fields_without_effect_are_accepted(url: str, model: Any) -> None:
         ({"top_k": True}, "top_k", "number"),
     ],
 )
-def test_what_is_refused(steady: Any, body: Any, param: str, word: str) -> None:
-    answer = post(steady.url, **body)
+def test_what_is_refused(url: str, model: Any, body: Any, param: str, word: str) -> None:
+    answer = post(url, **body)
     assert answer.status_code == 400
     error = answer.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert error["type"] == "invalid_request_error"
     assert error["param"] == param
     assert word in error["message"]
-    assert steady.model.engine.requests == []
+    assert model.engine.requests == []
 
 
 def test_another_model_is_not_found(client: openai.OpenAI) -> None:
@@ -180,14 +180,14 @@ def test_another_model_is_not_found(client: openai.OpenAI) -> None:
         (b'{"model": "\xff"}', "JSON"),
     ],
 )
-def test_bodies_that_are_no_json(steady: Any, raw: bytes, word: str) -> None:
+def test_bodies_that_are_no_json(url: str, model: Any, raw: bytes, word: str) -> None:
     headers = {"content-type": "application/json"}
-    answer = httpx.post(f"{steady.url}/v1/chat/completions", content=raw, headers=headers)
+    answer = httpx.post(f"{url}/v1/chat/completions", content=raw, headers=headers)
     assert answer.status_code == 400
     assert word in answer.json()["error"]["message"]
 
 
-def test_a_body_must_say_that_it_is_json(steady: Any) -> None:
-    answer = httpx.post(f"{steady.url}/v1/chat/completions", content=b"{}")
+def test_a_body_must_say_that_it_is_json(url: str, model: Any) -> None:
+    answer = httpx.post(f"{url}/v1/chat/completions", content=b"{}")
     assert answer.status_code == 415
     assert "application/json" in answer.json()["error"]["message"]

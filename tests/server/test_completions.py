@@ -87,9 +87,9 @@ def test_a_small_context_shortens_the_default(url: str, model: Any) -> None:
         ({"max_tokens": 0}, "greater"),
     ],
 )
-def test_what_is_refused(steady: Any, body: Any, word: str) -> None:
-    answer = post(steady.url, **body)
+def test_what_is_refused(url: str, model: Any, body: Any, word: str) -> None:
+    answer = post(url, **body)
     assert answer.status_code == 400
     assert word in answer.json()["error"]["message"]
     assert answer.json()["error"]["param"].partition(".")[0] in (next(reversed(body)), "prompt")
-    assert steady.model.engine.requests == []
+    assert model.engine.requests == []

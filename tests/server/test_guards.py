@@ -38,9 +38,9 @@ def test_other_host_names_are_not_answered(serve: Any, model: Any) -> None:
             assert httpx.get(f"{url}/v1/models", headers={"Host": host}).status_code == 200, host
 
 
-def test_the_host_name_is_never_repeated(steady: Any) -> None:
+def test_the_host_name_is_never_repeated(url: str, model: Any) -> None:
     for path in ("/v1/models", "/v1/models/", "/nothing"):
-        answer = httpx.get(steady.url + path, headers={"Host": "evil.example"})
+        answer = httpx.get(url + path, headers={"Host": "evil.example"})
         assert "evil" not in answer.text + str(answer.headers)
 
 
@@ -57,20 +57,20 @@ def test_large_bodies_are_refused(serve: Any, model: Any) -> None:
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null"])
-def test_no_other_origin_is_allowed(steady: Any, origin: str) -> None:
+def test_no_other_origin_is_allowed(url: str, model: Any, origin: str) -> None:
     headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
     for method in ("GET", "OPTIONS"):
-        answer = httpx.request(method, f"{steady.url}/v1/models", headers=headers)
+        answer = httpx.request(method, f"{url}/v1/models", headers=headers)
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_models(steady: Any) -> None:
-    listed = httpx.get(f"{steady.url}/v1/models").json()
+def test_models(url: str, model: Any) -> None:
+    listed = httpx.get(f"{url}/v1/models").json()
     assert listed["object"] == "list"
     card = listed["data"][0]
     assert (card["id"], card["object"], card["context_length"]) == ("scripted", "model", 64)
-    assert httpx.get(f"{steady.url}/v1/models/scripted").json() == card
-    missing = httpx.get(f"{steady.url}/v1/models/some/other")
+    assert httpx.get(f"{url}/v1/models/scripted").json() == card
+    missing = httpx.get(f"{url}/v1/models/some/other")
     assert missing.status_code == 404
     assert missing.json()["error"]["code"] == "model_not_found"
 
@@ -80,9 +80,9 @@ def test_models(steady: Any) -> None:
     [("GET", "/x", 404), ("PUT", "/v1/models", 405), ("GET", "/v1/completions", 405)],
 )
 def test_errors_of_routing_have_the_shape_too(
-    steady: Any, method: str, path: str, status: int
+    url: str, method: str, path: str, status: int
 ) -> None:
-    answer = httpx.request(method, steady.url + path)
+    answer = httpx.request(method, url + path)
     assert answer.status_code == status
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
 
