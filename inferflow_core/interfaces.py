@@ -244,7 +244,9 @@ class Program(Protocol):
         """Copies one page of every state, for sequences that part ways."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Lets go of weights and cache. Safe to call twice."""
+        ...
 
 
 class Backend(Protocol):

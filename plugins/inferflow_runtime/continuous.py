@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from inferflow_core.errors import EngineError, InferflowError, OverloadedError
+from inferflow_core.errors import EngineError, OverloadedError
 from inferflow_core.interfaces import (
     LoadedModel,
     Program,
@@ -26,13 +26,13 @@ from inferflow_core.interfaces import (
     Tokenizer,
 )
 from inferflow_runtime import sequence as seq
-from inferflow_runtime.batch import assemble
 from inferflow_runtime.evaluation import Evaluation
 from inferflow_runtime.generation import Generation
 from inferflow_runtime.limits import check_request, check_rows
 from inferflow_runtime.prefix import PrefixKeys
-from inferflow_runtime.sampling import Row, SamplerChain, logprobs
-from inferflow_runtime.scheduler import Chunk, Scheduler
+from inferflow_runtime.sampling import SamplerChain
+from inferflow_runtime.scheduler import Scheduler
+from inferflow_runtime.stepper import Stepper
 from inferflow_runtime.stream import EventStream
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -86,13 +86,13 @@ class ContinuousEngine:
         self._max_queue = max_queue
         self._prefix_cache = prefix_cache
         self._scheduler = Scheduler(sizes)
+        self._stepper = Stepper(program, self._scheduler, self._chain, sizes.page_tokens)
         self._numbers = count(1)
         self._wake = threading.Condition()
         self._inbox: deque[seq.Sequence] = deque()
         self._closing = False
         self._draining = False
         self._ended: EngineError | None = None
-        self._steps = 0
         self._heartbeat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="inferflow-engine", daemon=True)
         self._thread.start()
@@ -182,7 +182,7 @@ class ContinuousEngine:
             pages=self._sizes.pages - 1,
             free_pages=self._scheduler.pool.available,
             heartbeat_age_s=time.monotonic() - self._heartbeat,
-            steps=self._steps,
+            steps=self._stepper.steps,
             alive=self._ended is None,
         )
 
@@ -223,9 +223,7 @@ class ContinuousEngine:
         reason = "cancelled"
         try:
             while self._gather():
-                chunks = self._scheduler.plan()
-                if chunks:
-                    self._step(chunks)
+                self._stepper.step()
         except BaseException as cause:
             log.exception("the engine has died")
             ended = EngineError(f"the engine has died: {type(cause).__name__}: {cause}")
@@ -262,64 +260,3 @@ class ContinuousEngine:
     @property
     def _busy(self) -> bool:
         return bool(self._scheduler.running or self._scheduler.waiting)
-
-    def _step(self, chunks: Sequence[Chunk]) -> None:
-        step, rows = assemble(chunks, self._sizes.page_tokens)
-        wanted = {
-            chunk.sequence.task.output
-            for chunk, part in zip(chunks, rows, strict=True)
-            if part.start < part.stop
-        }
-        outputs = self._program.submit(step, sorted(wanted)).result()
-        self._steps += 1
-        drawing: list[tuple[seq.Sequence, Generation]] = []
-        drawn_rows: list[int] = []
-        for chunk, part in zip(chunks, rows, strict=True):
-            sequence = chunk.sequence
-            self._scheduler.advance(sequence, chunk.count)
-            match sequence.task:
-                case Evaluation() as task:
-                    task.accept(outputs[task.output][part])
-                    if not sequence.remaining:
-                        self._scheduler.remove(sequence)
-                        task.finish()
-                case Generation() as task if not sequence.remaining:
-                    drawing.append((sequence, task))
-                    drawn_rows.append(part.start)
-                case _:
-                    pass
-        if drawing:
-            self._draw(drawing, outputs["logits"], drawn_rows)
-
-    def _draw(
-        self, drawing: Sequence[tuple[seq.Sequence, Generation]], logits: Array, rows: Sequence[int]
-    ) -> None:
-        if len(rows) != len(logits):
-            logits = logits[rows]
-        choices = self._chain.choose(
-            logits,
-            [
-                Row(task.values, task.seed, task.count, sequence.tokens, len(task.request.ids))
-                for sequence, task in drawing
-            ],
-        )
-        for (sequence, task), row, choice in zip(drawing, logits, choices, strict=True):
-            if isinstance(choice, InferflowError):
-                self._fail(sequence, choice.message)
-                continue
-            sequence.tokens.append(choice)
-            task.reused = sequence.reused or 0
-            try:
-                n = task.request.logprobs
-                task.accept(choice, *((None, ()) if n is None else logprobs(row, choice, n)))
-            except BaseException as cause:
-                # A tokenizer's native library panics with a BaseException.
-                log.exception("the text of a request failed")
-                self._fail(sequence, f"decoding failed: {type(cause).__name__}: {cause}")
-                continue
-            if task.finished:
-                self._scheduler.remove(sequence)
-
-    def _fail(self, sequence: seq.Sequence, message: str) -> None:
-        self._scheduler.remove(sequence)
-        sequence.task.end("error", message)
