@@ -16,7 +16,7 @@ THIRD_PARTY = {
     "inferflow_samplers": ARRAYS,
     "inferflow_server": ARRAYS | HTTP,
     "inferflow_specs": frozenset(),
-    "inferflow_backends": ARRAYS,
+    "inferflow_backends": ARRAYS | {"numba", "llvmlite"},
     "inferflow_runtime": ARRAYS,
     "inferflow_sources": frozenset(),
     "inferflow_tokenizers": ARRAYS | {"tokenizers", "jinja2"},
