@@ -111,7 +111,7 @@ def run(model: Model, sequences: list[list[int]], format: str, **how: Any) -> li
     return NumpyBackend(Catalog()).prober(backend).run(model, sequences, **how)
 
 
-@pytest.mark.parametrize("format", ["f32", "q4_0", "q8_0"])
+@pytest.mark.parametrize("format", ["f32", "q4_0", "q4_1", "q8_0"])
 def test_numeric_law(format: str) -> None:
     """Bits are equal alone and among others, in any chunks, on any pages, with 1 to 3 threads."""
     model = llama()
@@ -132,7 +132,7 @@ def test_numeric_law_with_a_window() -> None:
     assert [run(model, [s], "f32", chunk=5)[0] for s in SEQUENCES] == together
 
 
-@pytest.mark.parametrize("format", ["q4_0", "q8_0"])
+@pytest.mark.parametrize("format", ["q4_0", "q4_1", "q8_0"])
 def test_eight_bit_activations_are_the_only_difference(format: str) -> None:
     """The kernels against numpy on the same packed weights: errors of rounding activations."""
     model = llama()
@@ -143,7 +143,7 @@ def test_eight_bit_activations_are_the_only_difference(format: str) -> None:
         assert np.sqrt(((x - y) ** 2).mean() / (x**2).mean()) < 3e-2
 
 
-@pytest.mark.parametrize("format", ["q4_0", "q8_0"])
+@pytest.mark.parametrize("format", ["q4_0", "q4_1", "q8_0"])
 def test_linear_is_exact_for_numbers_that_eight_bits_hold(format: str) -> None:
     """Activations that are whole numbers with a largest of 127 in each 16 lose nothing."""
     from inferflow_backends.cpu.pack import pack

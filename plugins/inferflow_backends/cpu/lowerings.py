@@ -41,11 +41,13 @@ class Lowerings:
         self._linear = {
             "f32": linear.op_linear_f32,
             "q4_0": linear.op_linear_q4_0,
+            "q4_1": linear.op_linear_q4_1,
             "q8_0": linear.op_linear_q8_0,
         }
         self._rows = {
             "f32": rows.op_rows_f32,
             "q4_0": rows.op_rows_q4_0,
+            "q4_1": rows.op_rows_q4_1,
             "q8_0": rows.op_rows_q8_0,
         }
         self._by_op: dict[str, Callable[[Lowering, Node], bool]] = {
@@ -163,7 +165,7 @@ class Lowerings:
             low.row(self._linear["f32"], words, [a], [c])
             return True
         form = self._quantized(low, x, size[0], rows, k)
-        sums = form[2] if packed.format == "q4_0" else form[3]
+        sums = form[{"q4_0": 2, "q8_0": 3, "q4_1": 4}[packed.format]]
         c = low.output(out)
         words = [size[0], rows, address(packed.codes), address(packed.scales), k, n]
         words += [form[0], form[1], sums, added, c]
@@ -171,9 +173,9 @@ class Lowerings:
         return True
 
     def _quantized(self, low: Lowering, x: Value, word: int, rows: int, k: int) -> list[int]:
-        """Addresses of the 8-bit form of x: codes, factors, sums by -8 and by -128."""
+        """Addresses of the 8-bit form of x: codes, factors, sums by -8, -128 and d."""
         count = low.capacity(x)
-        buffers, new = low.quantized(x, [count] + [count // 4] * 3)
+        buffers, new = low.quantized(x, [count] + [count // 4] * 4)
         form = [address(buffer) for buffer in buffers]
         if new:
             a = low.input(x)

@@ -59,6 +59,13 @@ def _pack_q4_0(blocks: Array) -> tuple[Array, Array]:
     return placed(quads[:, :, 0::2] | (quads[:, :, 1::2] << 4)), _scales(blocks)
 
 
+def _pack_q4_1(blocks: Array) -> tuple[Array, Array]:
+    """GGUF Q4_1: half d, half minimum, 16 bytes as in Q4_0. Scales are [.., 2, 16]."""
+    codes, _ = _pack_q4_0(blocks[:, :, 2:])
+    both = np.stack([_scales(blocks), _scales(blocks[:, :, 2:])], axis=2)
+    return codes, placed(both)
+
+
 def _pack_q8_0(blocks: Array) -> tuple[Array, Array]:
     """GGUF Q8_0: half d, 32 int8; stored with 128 added."""
     return placed(_quads(blocks[:, :, 2:] ^ 0x80)), _scales(blocks)
@@ -85,6 +92,7 @@ def _pad(rows: Array) -> Array:
 
 PACKERS: dict[str, Callable[[Array], tuple[Array, Array]]] = {
     "q4_0": _pack_q4_0,
+    "q4_1": _pack_q4_1,
     "q8_0": _pack_q8_0,
 }
-BLOCK_BYTES = {"q4_0": 18, "q8_0": 34}
+BLOCK_BYTES = {"q4_0": 18, "q4_1": 20, "q8_0": 34}

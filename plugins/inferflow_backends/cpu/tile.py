@@ -78,65 +78,104 @@ def quads_q8(b: Any, address: Any) -> list[Any]:
     return [load_ir(b, _at(b, address, (1, 64 * quad)), I32V) for quad in range(8)]
 
 
-def blocks_tile(tokens: int, quads: Quads, block_bytes: int) -> Any:
-    """16 rows of packed weights times `tokens` quantized tokens.
+def _over_tokens(b: Any, rows: Any, tile: Callable[[int, Any], None]) -> None:
+    """`tile(size, first)` for all rows, 8 at a time, then 4, 2 and 1."""
+    first = const(I64, 0)
+    for shift in (3, 2, 1, 0):
+        count = b.lshr(b.sub(rows, first), const(I64, shift))
 
-    (codes, scales, blocks, xq, xq_stride, xd, xsum, stats_stride, y, y_stride): addresses, and
-    strides in bytes from token to token. Tokens have a factor and the start of an accumulator
-    (`xd`, `xsum`) for each 16 columns, weights a scale for each 32.
-    y[t] f32[16] = over the sixteens in order, y = fma(dot of codes, scale * d, y).
+        def step(i: Any, _: list[Any], first: Any = first, shift: int = shift) -> list[Any]:
+            tile(1 << shift, _at(b, first, (i, 1 << shift)))
+            return []
+
+        with b.if_then(b.icmp_signed(">", count, const(I64, 0))):
+            loop_ir(b, count, [], step)
+        first = b.add(first, b.shl(count, const(I64, shift)))
+
+
+def blocks_rows(quads: Quads, block_bytes: int, *, minimum: bool = False) -> Any:
+    """16 rows of packed weights times quantized tokens.
+
+    (codes, scales, blocks, rows, xq, xd, xsum, y): a block has 32 columns. A token has for each 16
+    columns a factor (`xd`) and in `xsum` the start of its accumulator, int32. With `minimum` a
+    block has 16 scales and 16 minimums, and `xsum` the sum of the token's numbers, float32.
+    y[t] f32[16] = over the sixteens in order, y = fma(dot of codes, scale * d, y), and then with
+    `minimum` y = fma(minimum, sum, y).
     """
 
-    def tile(b: Any, codes: Any, scales: Any, blocks: Any, *rest: Any) -> Any:
-        xq, xq_stride, xd, xsum, stats_stride, y, y_stride = rest
+    def product(b: Any, codes: Any, scales: Any, blocks: Any, rows: Any, *rest: Any) -> Any:
+        xq, xd, xsum, y = rest
 
-        def block(i: Any, totals: list[Any]) -> list[Any]:
-            vectors = quads(b, _at(b, codes, (i, block_bytes)))
-            scale = b.fpext(load_ir(b, _at(b, scales, (i, 32)), F16V), F32V)
-            done: list[Any] = []
-            for t in range(tokens):
-                x = _at(b, b.add(xq, b.mul(xq_stride, const(I64, t))), (i, 32))
-                total = totals[t]
-                for half in range(2):
-                    stats = _at(b, b.mul(stats_stride, const(I64, t)), (i, 8), (1, 4 * half))
-                    dots = splat_ir(b, I32V, load_ir(b, b.add(xsum, stats), I32))
-                    for j in range(4 * half, 4 * half + 4):
-                        four = splat_ir(b, I32V, load_ir(b, _at(b, x, (1, 4 * j)), I32))
-                        dots = dot4(b, dots, vectors[j], four)
-                    d = splat_ir(b, F32V, load_ir(b, b.add(xd, stats), F32))
-                    total = fma_ir(b, b.sitofp(dots, F32V), b.fmul(scale, d), total)
-                done.append(total)
-            return done
+        def tile(size: int, first: Any) -> None:
+            tokens = [_at(b, first, (1, t)) for t in range(size)]
+            codes_of = [b.add(xq, b.mul(_at(b, const(I64, 0), (blocks, 32)), t)) for t in tokens]
+            stats_of = [b.mul(_at(b, const(I64, 0), (blocks, 8)), t) for t in tokens]
 
-        for t, total in enumerate(loop_ir(b, blocks, [const(F32V, 0.0)] * tokens, block)):
-            store_ir(b, b.add(y, b.mul(y_stride, const(I64, t))), total)
-        return blocks
+            def block(i: Any, totals: list[Any]) -> list[Any]:
+                vectors = quads(b, _at(b, codes, (i, block_bytes)))
+                stride = 64 if minimum else 32
+                scale = b.fpext(load_ir(b, _at(b, scales, (i, stride)), F16V), F32V)
+                least = const(F32V, 0.0)
+                if minimum:
+                    least = b.fpext(load_ir(b, _at(b, scales, (i, 64), (1, 32)), F16V), F32V)
+                done: list[Any] = []
+                for t, total in enumerate(totals):
+                    x = _at(b, codes_of[t], (i, 32))
+                    for half in range(2):
+                        stats = _at(b, stats_of[t], (i, 8), (1, 4 * half))
+                        dots = const(I32V, 0)
+                        if not minimum:
+                            dots = splat_ir(b, I32V, load_ir(b, b.add(xsum, stats), I32))
+                        for j in range(4 * half, 4 * half + 4):
+                            four = splat_ir(b, I32V, load_ir(b, _at(b, x, (1, 4 * j)), I32))
+                            dots = dot4(b, dots, vectors[j], four)
+                        d = splat_ir(b, F32V, load_ir(b, b.add(xd, stats), F32))
+                        total = fma_ir(b, b.sitofp(dots, F32V), b.fmul(scale, d), total)
+                        if minimum:
+                            sums = splat_ir(b, F32V, load_ir(b, b.add(xsum, stats), F32))
+                            total = fma_ir(b, least, sums, total)
+                    done.append(total)
+                return done
 
-    tile.__name__ = f"blocks_tile_{block_bytes}_{tokens}"
-    return operation(i64, *[i64] * 10)(tile)
+            totals = loop_ir(b, blocks, [const(F32V, 0.0)] * size, block)
+            for t, total in zip(tokens, totals, strict=True):
+                store_ir(b, _at(b, y, (t, 64)), total)
+
+        _over_tokens(b, rows, tile)
+        return rows
+
+    product.__name__ = f"blocks_rows_{block_bytes}_{int(minimum)}"
+    return operation(i64, *[i64] * 8)(product)
 
 
-def dense_tile(tokens: int) -> Any:
-    """16 rows of float32 weights times `tokens` tokens.
+def dense_rows() -> Any:
+    """16 rows of float32 weights [k][16] times tokens.
 
-    (weights [k][16], k, x, x_stride, y, y_stride): y[t] f32[16] = sum over k, in order, by fma.
+    (weights, k, rows, x, y, unused): y[t] f32[16] = sum over k, in order, by fma.
     """
 
-    def tile(b: Any, w: Any, k: Any, x: Any, x_stride: Any, y: Any, y_stride: Any) -> Any:
-        def column(i: Any, totals: list[Any]) -> list[Any]:
-            weights = load_ir(b, _at(b, w, (i, 64)), F32V)
-            done: list[Any] = []
-            for t in range(tokens):
-                here = _at(b, b.add(x, b.mul(x_stride, const(I64, t))), (i, 4))
-                done.append(fma_ir(b, weights, splat_ir(b, F32V, load_ir(b, here, F32)), totals[t]))
-            return done
+    def product(b: Any, w: Any, k: Any, rows: Any, x: Any, y: Any, _: Any) -> Any:
+        def tile(size: int, first: Any) -> None:
+            tokens = [_at(b, first, (1, t)) for t in range(size)]
+            homes = [b.add(x, b.mul(_at(b, const(I64, 0), (k, 4)), t)) for t in tokens]
 
-        for t, total in enumerate(loop_ir(b, k, [const(F32V, 0.0)] * tokens, column)):
-            store_ir(b, b.add(y, b.mul(y_stride, const(I64, t))), total)
-        return k
+            def column(i: Any, totals: list[Any]) -> list[Any]:
+                weights = load_ir(b, _at(b, w, (i, 64)), F32V)
+                numbers = [load_ir(b, _at(b, home, (i, 4)), F32) for home in homes]
+                return [
+                    fma_ir(b, weights, splat_ir(b, F32V, number), total)
+                    for number, total in zip(numbers, totals, strict=True)
+                ]
 
-    tile.__name__ = f"dense_tile_{tokens}"
-    return operation(i64, *[i64] * 6)(tile)
+            totals = loop_ir(b, k, [const(F32V, 0.0)] * size, column)
+            for t, total in zip(tokens, totals, strict=True):
+                store_ir(b, _at(b, y, (t, 64)), total)
+
+        _over_tokens(b, rows, tile)
+        return rows
+
+    product.__name__ = "dense_rows"
+    return operation(i64, *[i64] * 6)(product)
 
 
 def scores_tile(rows: int) -> Any:

@@ -8,11 +8,17 @@ from numba import cfunc, int64, njit
 
 from inferflow_backends.cpu.kernels.options import INNER, OP, OPTIONS
 from inferflow_backends.cpu.simd import add, f32_at, i64_at, load, set_f32, store
-from inferflow_backends.cpu.tile import blocks_tile, dense_tile, quads_q4, quads_q8
+from inferflow_backends.cpu.tape import State
+from inferflow_backends.cpu.tile import blocks_rows, dense_rows, quads_q4, quads_q8
 
-dense1, dense2, dense4, dense8 = (dense_tile(t) for t in (1, 2, 4, 8))
-q4_1, q4_2, q4_4, q4_8 = (blocks_tile(t, quads_q4, 256) for t in (1, 2, 4, 8))
-q8_1, q8_2, q8_4, q8_8 = (blocks_tile(t, quads_q8, 512) for t in (1, 2, 4, 8))
+dense = dense_rows()
+q4_0 = blocks_rows(quads_q4, 256)
+q4_1 = blocks_rows(quads_q4, 256, minimum=True)
+q8_0 = blocks_rows(quads_q8, 512)
+
+SCRATCH, SCRATCH_BYTES = 8 * State.SCRATCH, 8 * State.SCRATCH_BYTES
+SLAB = 64
+"""Rows whose products wait in scratch, 64 bytes each."""
 
 
 @njit(int64(int64, int64, int64, int64, int64, int64), **INNER)
@@ -41,26 +47,13 @@ def op_linear_f32(row, tid, threads, state):
     weights, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40)
     x, bias, y = i64_at(row + 48), i64_at(row + 56), i64_at(row + 64)
     groups = (n + 15) // 16
-    scratch = i64_at(state + 40) + tid * i64_at(state + 48)
+    scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
     for group in range(groups * tid // threads, groups * (tid + 1) // threads):
         w = weights + 64 * k * group
-        t = 0
-        while t < rows:
-            here, left = x + 4 * k * t, rows - t
-            if left >= 8:
-                dense8(w, k, here, 4 * k, scratch, 64)
-                count = 8
-            elif left >= 4:
-                dense4(w, k, here, 4 * k, scratch, 64)
-                count = 4
-            elif left >= 2:
-                dense2(w, k, here, 4 * k, scratch, 64)
-                count = 2
-            else:
-                dense1(w, k, here, 4 * k, scratch, 64)
-                count = 1
+        for t in range(0, rows, SLAB):
+            count = min(SLAB, rows - t)
+            dense(w, k, count, x + 4 * k * t, scratch, 0)
             finish(count, scratch, y + 4 * n * t, group, bias, n)
-            t += count
     return 0
 
 
@@ -72,26 +65,31 @@ def op_linear_q4_0(row, tid, threads, state):
     xq, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72)
     bias, y = i64_at(row + 80), i64_at(row + 88)
     groups, blocks = (n + 15) // 16, k // 32
-    scratch = i64_at(state + 40) + tid * i64_at(state + 48)
+    scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
     for group in range(groups * tid // threads, groups * (tid + 1) // threads):
         c, s = codes + 256 * blocks * group, scales + 32 * blocks * group
-        t = 0
-        while t < rows:
-            q, d, m, left = xq + k * t, xd + k // 4 * t, sums + k // 4 * t, rows - t
-            if left >= 8:
-                q4_8(c, s, blocks, q, k, d, m, k // 4, scratch, 64)
-                count = 8
-            elif left >= 4:
-                q4_4(c, s, blocks, q, k, d, m, k // 4, scratch, 64)
-                count = 4
-            elif left >= 2:
-                q4_2(c, s, blocks, q, k, d, m, k // 4, scratch, 64)
-                count = 2
-            else:
-                q4_1(c, s, blocks, q, k, d, m, k // 4, scratch, 64)
-                count = 1
+        for t in range(0, rows, SLAB):
+            count, stats = min(SLAB, rows - t), k // 4 * t
+            q4_0(c, s, blocks, count, xq + k * t, xd + stats, sums + stats, scratch)
             finish(count, scratch, y + 4 * n * t, group, bias, n)
-            t += count
+    return 0
+
+
+@cfunc(OP, **OPTIONS)
+def op_linear_q4_1(row, tid, threads, state):
+    """row: size word, rows a unit, codes, scales, in, out, xq, xd, sums, bias (0: none), y."""
+    rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
+    codes, scales, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
+    xq, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72)
+    bias, y = i64_at(row + 80), i64_at(row + 88)
+    groups, blocks = (n + 15) // 16, k // 32
+    scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
+    for group in range(groups * tid // threads, groups * (tid + 1) // threads):
+        c, s = codes + 256 * blocks * group, scales + 64 * blocks * group
+        for t in range(0, rows, SLAB):
+            count, stats = min(SLAB, rows - t), k // 4 * t
+            q4_1(c, s, blocks, count, xq + k * t, xd + stats, sums + stats, scratch)
+            finish(count, scratch, y + 4 * n * t, group, bias, n)
     return 0
 
 
@@ -103,24 +101,11 @@ def op_linear_q8_0(row, tid, threads, state):
     xq, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72)
     bias, y = i64_at(row + 80), i64_at(row + 88)
     groups, blocks = (n + 15) // 16, k // 32
-    scratch = i64_at(state + 40) + tid * i64_at(state + 48)
+    scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
     for group in range(groups * tid // threads, groups * (tid + 1) // threads):
         c, s = codes + 512 * blocks * group, scales + 32 * blocks * group
-        t = 0
-        while t < rows:
-            q, d, m, left = xq + k * t, xd + k // 4 * t, sums + k // 4 * t, rows - t
-            if left >= 8:
-                q8_8(c, s, blocks, q, k, d, m, k // 4, scratch, 64)
-                count = 8
-            elif left >= 4:
-                q8_4(c, s, blocks, q, k, d, m, k // 4, scratch, 64)
-                count = 4
-            elif left >= 2:
-                q8_2(c, s, blocks, q, k, d, m, k // 4, scratch, 64)
-                count = 2
-            else:
-                q8_1(c, s, blocks, q, k, d, m, k // 4, scratch, 64)
-                count = 1
+        for t in range(0, rows, SLAB):
+            count, stats = min(SLAB, rows - t), k // 4 * t
+            q8_0(c, s, blocks, count, xq + k * t, xd + stats, sums + stats, scratch)
             finish(count, scratch, y + 4 * n * t, group, bias, n)
-            t += count
     return 0

@@ -42,6 +42,27 @@ def op_rows_q4_0(row, tid, threads, state):
 
 
 @cfunc(OP, **OPTIONS)
+def op_rows_q4_1(row, tid, threads, state):
+    """row: size word, width, codes, scales, ids (word), out."""
+    count, width = i64_at(state + 8 * i64_at(row + 8)), i64_at(row + 16)
+    codes, scales = i64_at(row + 24), i64_at(row + 32)
+    ids, out = i64_at(state + 8 * i64_at(row + 40)), i64_at(row + 48)
+    blocks = width // 32
+    for t in range(count):
+        n = i32_at(ids + 4 * t)
+        for block in range(blocks * tid // threads, blocks * (tid + 1) // threads):
+            place = (n // 16) * blocks + block
+            d = f16_at(scales + 64 * place + 2 * (n % 16))
+            least = f16_at(scales + 64 * place + 32 + 2 * (n % 16))
+            for i in range(32):
+                quad = i // 4
+                byte = u8_at(codes + 256 * place + 64 * (quad // 2) + 4 * (n % 16) + i % 4)
+                code = (byte >> 4) if quad % 2 else (byte & 15)
+                set_f32(out + 4 * (width * t + 32 * block + i), d * np.float32(code) + least)
+    return 0
+
+
+@cfunc(OP, **OPTIONS)
 def op_rows_q8_0(row, tid, threads, state):
     """row: size word, width, codes, scales, ids (word), out."""
     count, width = i64_at(state + 8 * i64_at(row + 8)), i64_at(row + 16)
