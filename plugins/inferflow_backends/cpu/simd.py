@@ -241,6 +241,11 @@ def sum_lanes(b: Any, v: Any) -> Any:
 
 
 @operation(f32, f32v)
+def first_lane(b: Any, v: Any) -> Any:
+    return b.extract_element(v, const(I32, 0))
+
+
+@operation(f32, f32v)
 def max_lanes(b: Any, v: Any) -> Any:
     return tree_ir(b, v, lambda x, y: max_ir(b, x, y))
 

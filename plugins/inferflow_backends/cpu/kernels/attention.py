@@ -2,7 +2,7 @@
 
 Keys lie as [page][kv head][tile of 16 positions][channel][16], values as [page][slot][kv head]
 [channel, padded to 16]. A query walks its keys in tiles of 16 at absolute positions, with a running
-maximum (online softmax, Milakov & Gimelshein 2018); queries are taken 8 or 1 at a time with one
+maximum (online softmax, Milakov & Gimelshein 2018); queries are taken 1 to 8 at a time with one
 arithmetic, so prefill, decode and chunks give the same bits.
 """
 
@@ -16,6 +16,7 @@ from inferflow_backends.cpu.simd import (
     exp,
     f32_at,
     f32_of_bits,
+    first_lane,
     i32_at,
     i64_at,
     keep_lanes,
@@ -31,8 +32,8 @@ from inferflow_backends.cpu.simd import (
 from inferflow_backends.cpu.tape import State
 from inferflow_backends.cpu.tile import scores_tile, values_tile
 
-scores1, scores8 = scores_tile(1), scores_tile(8)
-values1, values8 = values_tile(1), values_tile(8)
+scores1, scores2, scores3, scores4, scores8 = (scores_tile(rows) for rows in (1, 2, 3, 4, 8))
+values1, values2, values3, values4, values8 = (values_tile(rows) for rows in (1, 2, 3, 4, 8))
 
 TOKENS, SEQUENCES = 8 * State.TOKENS, 8 * State.SEQUENCES
 TABLE_WIDTH, PAGE_TOKENS = 8 * State.TABLE_WIDTH, 8 * State.PAGE_TOKENS
@@ -102,7 +103,7 @@ def weigh(row, scratch, r, first, last):
     p = exp(sub(s, splat(top)))
     if last - first < 16:
         p = keep_lanes(p, first, last, np.float32(0))
-    factor = max_lanes(exp(splat(before - top)))
+    factor = first_lane(exp(splat(before - top)))
     store(scratch + P + 64 * r, p)
     set_f32(scratch + SCALE + 4 * r, factor)
     set_f32(scratch + TOP + 4 * r, top)
@@ -111,36 +112,60 @@ def weigh(row, scratch, r, first, last):
     return 0
 
 
+@njit(int64(*[int64] * 6), **INNER)
+def score(rows, q, q_stride, keys, half, s):
+    """Scores of `rows` (1, 2, 3, 4 or 8) queries with 16 keys."""
+    if rows == 8:
+        return scores8(q, q_stride, keys, half, s)
+    if rows == 4:
+        return scores4(q, q_stride, keys, half, s)
+    if rows == 3:
+        return scores3(q, q_stride, keys, half, s)
+    if rows == 2:
+        return scores2(q, q_stride, keys, half, s)
+    return scores1(q, q_stride, keys, half, s)
+
+
+@njit(int64(*[int64] * 8), **INNER)
+def add_values(rows, p, scale, v, v_stride, count, o, o_stride):
+    """Weighs `count` values into the sums of `rows` queries, 16 channels at a time."""
+    for c in range(0, o_stride, 64):
+        if rows == 8:
+            values8(p, scale, v + c, v_stride, count, o + c, o_stride, 0)
+        elif rows == 4:
+            values4(p, scale, v + c, v_stride, count, o + c, o_stride, 0)
+        elif rows == 3:
+            values3(p, scale, v + c, v_stride, count, o + c, o_stride, 0)
+        elif rows == 2:
+            values2(p, scale, v + c, v_stride, count, o + c, o_stride, 0)
+        else:
+            values1(p, scale, v + c, v_stride, count, o + c, o_stride, 0)
+    return 0
+
+
 @njit(int64(*[int64] * 9), **INNER)
 def walk(row, state, scratch, sequence, head, r, rows, begin, end):
-    """Takes `rows` (1 or 8) queries from row r on over the keys begin..end of a sequence."""
+    """Takes `rows` queries from row r on over the keys begin..end of a sequence."""
     keys, values = i64_at(row + 16), i64_at(row + 24)
     kv_heads, width, padded = i64_at(row + 48), i64_at(row + 56), i64_at(row + 72)
     page_tokens, tables = i64_at(state + PAGE_TOKENS), i64_at(state + TABLES)
     table = tables + 4 * sequence * i64_at(state + TABLE_WIDTH)
-    q, sums = scratch + Q, scratch + Q + QUERIES * 4 * width
-    stride = 4 * kv_heads * padded
+    q = scratch + Q + 4 * width * r
+    o = scratch + Q + QUERIES * 4 * width + 4 * padded * r
+    p, scale = scratch + P + 64 * r, scratch + SCALE + 4 * r
+    tiles, stride = page_tokens // 16, 4 * kv_heads * padded
     key = begin
     while key < end:
         tile = key // 16
         first, last = key - 16 * tile, min(16, end - 16 * tile)
-        page, slot = i32_at(table + 4 * (key // page_tokens)), key % page_tokens
-        place = (page * kv_heads + head) * (page_tokens // 16) + slot // 16
-        k = keys + 64 * width * place
+        page = i32_at(table + 4 * (tile // tiles))
+        k = keys + 64 * width * ((page * kv_heads + head) * tiles + tile % tiles)
+        slot = 16 * (tile % tiles) + first
         v = values + 4 * padded * ((page * page_tokens + slot) * kv_heads + head)
-        p, scale = scratch + P + 64 * r, scratch + SCALE + 4 * r
-        if rows == QUERIES:
-            scores8(q, 4 * width, k, width // 2, scratch + P)
-            for i in range(QUERIES):
-                weigh(row, scratch, i, first, last)
-            for c in range(0, 4 * padded, 64):
-                values8(p + 4 * first, scale, v + c, stride, last - first, sums + c, 4 * padded, 0)
-        else:
-            scores1(q + 4 * width * r, 4 * width, k, width // 2, p)
-            weigh(row, scratch, r, first, last)
-            o = sums + 4 * padded * r
-            for c in range(0, 4 * padded, 64):
-                values1(p + 4 * first, scale, v + c, stride, last - first, o + c, 4 * padded, 0)
+        score(rows, q, 4 * width, k, width // 2, p)
+        for i in range(rows):
+            weigh(row, scratch, r + i, first, last)
+        add_values(rows, p + 4 * first, scale, v, stride, last - first, o, 4 * padded)
         key = 16 * (tile + 1)
     return 0
 
@@ -154,32 +179,31 @@ def block(row, state, scratch, sequence, token, head, start, rows):
     positions = i64_at(state + POSITIONS)
     group = heads // kv_heads
     sums = scratch + Q + QUERIES * 4 * width
-    joint_begin, joint_end = int64(0), int64(1) << 40
     for r in range(rows):
         t = token + (start + r) // group
         h = head * group + (start + r) % group
         for i in range(width):
-            set_f32(
-                scratch + Q + 4 * (width * r + i), f32_at(q + 4 * ((t * heads + h) * width + i))
-            )
+            number = f32_at(q + 4 * ((t * heads + h) * width + i))
+            set_f32(scratch + Q + 4 * (width * r + i), number)
         for i in range(0, padded, 16):
             store(sums + 4 * (padded * r + i), splat(np.float32(0)))
         set_f32(scratch + TOP + 4 * r, f32_at(sinks + 4 * h) if sinks else np.float32(-np.inf))
         set_f32(scratch + TOTAL + 4 * r, np.float32(1) if sinks else np.float32(0))
-        position = i32_at(positions + 4 * t)
-        low = max(0, position + 1 - window) if window else 0
-        joint_begin = max(joint_begin, (low + 15) // 16 * 16)
-        joint_end = min(joint_end, (position + 1) // 16 * 16)
-    joint = rows == QUERIES and joint_begin < joint_end
+    near = i32_at(positions + 4 * (token + start // group))
+    far = i32_at(positions + 4 * (token + (start + rows - 1) // group))
+    begin, end = max(0, far + 1 - window) if window else 0, near + 1
+    if near != far:  # keys that all of the queries see, in whole tiles
+        begin, end = (begin + 15) // 16 * 16, end // 16 * 16
+    joint = begin < end
     for r in range(rows):
         position = i32_at(positions + 4 * (token + (start + r) // group))
         low = max(0, position + 1 - window) if window else 0
-        walk(row, state, scratch, sequence, head, r, 1, low, joint_begin if joint else position + 1)
+        walk(row, state, scratch, sequence, head, r, 1, low, begin if joint else position + 1)
     if joint:
-        walk(row, state, scratch, sequence, head, 0, QUERIES, joint_begin, joint_end)
+        walk(row, state, scratch, sequence, head, 0, rows, begin, end)
         for r in range(rows):
             position = i32_at(positions + 4 * (token + (start + r) // group))
-            walk(row, state, scratch, sequence, head, r, 1, joint_end, position + 1)
+            walk(row, state, scratch, sequence, head, r, 1, end, position + 1)
     for r in range(rows):
         t = token + (start + r) // group
         h = head * group + (start + r) % group
@@ -201,10 +225,13 @@ def op_attention(row, tid, threads, state):
     for s in range(i64_at(state + SEQUENCES)):
         token = i32_at(offsets + 4 * s)
         rows = (i32_at(offsets + 4 * s + 4) - token) * group
-        size = QUERIES if rows >= 4 * QUERIES else 1
         for head in range(kv_heads):
-            for start in range(0, rows, size):
+            start = int64(0)
+            while start < rows:
+                left = rows - start
+                size = min(left, 4) if left < QUERIES else QUERIES
                 if unit % threads == tid:
-                    block(row, state, scratch, s, token, head, start, min(size, rows - start))
+                    block(row, state, scratch, s, token, head, start, size)
+                start += size
                 unit += 1
     return 0
