@@ -165,17 +165,17 @@ class Lowerings:
             low.row(self._linear["f32"], words, [a], [c])
             return True
         form = self._quantized(low, x, size[0], rows, k)
-        sums = form[{"q4_0": 2, "q8_0": 3, "q4_1": 4}[packed.format]]
+        sums = form[{"q4_0": 3, "q8_0": 4, "q4_1": 5}[packed.format]]
         c = low.output(out)
         words = [size[0], rows, address(packed.codes), address(packed.scales), k, n]
-        words += [form[0], form[1], sums, added, c]
+        words += [*form[:3], sums, added, c]
         low.row(self._linear[packed.format], words, form, [c])
         return True
 
     def _quantized(self, low: Lowering, x: Value, word: int, rows: int, k: int) -> list[int]:
-        """Addresses of the 8-bit form of x: codes, factors, sums by -8, -128 and d."""
+        """Addresses of the packed form of x: high, low, factors, sums by -8, -128 and d."""
         count = low.capacity(x)
-        buffers, new = low.quantized(x, [count] + [count // 4] * 4)
+        buffers, new = low.quantized(x, [count] * 2 + [count // 8] * 4)
         form = [address(buffer) for buffer in buffers]
         if new:
             a = low.input(x)

@@ -96,44 +96,45 @@ def _over_tokens(b: Any, rows: Any, tile: Callable[[int, Any], None]) -> None:
 def blocks_rows(quads: Quads, block_bytes: int, *, minimum: bool = False) -> Any:
     """16 rows of packed weights times quantized tokens.
 
-    (codes, scales, blocks, rows, xq, xd, xsum, y): a block has 32 columns. A token has for each 16
-    columns a factor (`xd`) and in `xsum` the start of its accumulator, int32. With `minimum` a
-    block has 16 scales and 16 minimums, and `xsum` the sum of the token's numbers, float32.
-    y[t] f32[16] = over the sixteens in order, y = fma(dot of codes, scale * d, y), and then with
+    (codes, scales, blocks, rows, high, low, xd, xsum, y, unused): a block has 32 columns. A token's
+    numbers are d * (128 * high + low), int8 each; for each block there is d in `xd`, and in `xsum`
+    the start of its accumulator, int32. With `minimum` a block has 16 scales and 16 minimums, and
+    `xsum` the sum of the token's numbers, float32.
+    y[t] f32[16] = over the blocks in order, y = fma(dot of codes, scale * d, y), and then with
     `minimum` y = fma(minimum, sum, y).
     """
 
     def product(b: Any, codes: Any, scales: Any, blocks: Any, rows: Any, *rest: Any) -> Any:
-        xq, xd, xsum, y = rest
+        high, low, xd, xsum, y, _ = rest
 
         def tile(size: int, first: Any) -> None:
             tokens = [_at(b, first, (1, t)) for t in range(size)]
-            codes_of = [b.add(xq, b.mul(_at(b, const(I64, 0), (blocks, 32)), t)) for t in tokens]
-            stats_of = [b.mul(_at(b, const(I64, 0), (blocks, 8)), t) for t in tokens]
+            columns = [b.mul(b.shl(blocks, const(I64, 5)), t) for t in tokens]
+            statistics = [b.mul(b.shl(blocks, const(I64, 2)), t) for t in tokens]
 
             def block(i: Any, totals: list[Any]) -> list[Any]:
                 vectors = quads(b, _at(b, codes, (i, block_bytes)))
-                stride = 64 if minimum else 32
                 scale = b.fpext(load_ir(b, _at(b, scales, (i, stride)), F16V), F32V)
                 least = const(F32V, 0.0)
                 if minimum:
-                    least = b.fpext(load_ir(b, _at(b, scales, (i, 64), (1, 32)), F16V), F32V)
+                    least = b.fpext(load_ir(b, _at(b, scales, (i, stride), (1, 32)), F16V), F32V)
                 done: list[Any] = []
-                for t, total in enumerate(totals):
-                    x = _at(b, codes_of[t], (i, 32))
-                    for half in range(2):
-                        stats = _at(b, stats_of[t], (i, 8), (1, 4 * half))
-                        dots = const(I32V, 0)
-                        if not minimum:
-                            dots = splat_ir(b, I32V, load_ir(b, b.add(xsum, stats), I32))
-                        for j in range(4 * half, 4 * half + 4):
-                            four = splat_ir(b, I32V, load_ir(b, _at(b, x, (1, 4 * j)), I32))
-                            dots = dot4(b, dots, vectors[j], four)
-                        d = splat_ir(b, F32V, load_ir(b, b.add(xd, stats), F32))
-                        total = fma_ir(b, b.sitofp(dots, F32V), b.fmul(scale, d), total)
-                        if minimum:
-                            sums = splat_ir(b, F32V, load_ir(b, b.add(xsum, stats), F32))
-                            total = fma_ir(b, least, sums, total)
+                for column, statistic, total in zip(columns, statistics, totals, strict=True):
+                    here, stats = _at(b, column, (i, 32)), _at(b, statistic, (i, 4))
+                    start = const(I32V, 0)
+                    if not minimum:
+                        start = splat_ir(b, I32V, load_ir(b, b.add(xsum, stats), I32))
+                    dots = [const(I32V, 0), start]
+                    for j, vector in enumerate(vectors):
+                        for part, base in enumerate((high, low)):
+                            four = load_ir(b, _at(b, base, (here, 1), (1, 4 * j)), I32)
+                            dots[part] = dot4(b, dots[part], vector, splat_ir(b, I32V, four))
+                    dot = b.add(b.shl(dots[0], const(I32V, 7)), dots[1])
+                    d = splat_ir(b, F32V, load_ir(b, b.add(xd, stats), F32))
+                    total = fma_ir(b, b.sitofp(dot, F32V), b.fmul(scale, d), total)
+                    if minimum:
+                        sums = splat_ir(b, F32V, load_ir(b, b.add(xsum, stats), F32))
+                        total = fma_ir(b, least, sums, total)
                     done.append(total)
                 return done
 
@@ -144,8 +145,9 @@ def blocks_rows(quads: Quads, block_bytes: int, *, minimum: bool = False) -> Any
         _over_tokens(b, rows, tile)
         return rows
 
+    stride = 64 if minimum else 32
     product.__name__ = f"blocks_rows_{block_bytes}_{int(minimum)}"
-    return operation(i64, *[i64] * 8)(product)
+    return operation(i64, *[i64] * 10)(product)
 
 
 def dense_rows() -> Any:

@@ -59,53 +59,56 @@ def op_linear_f32(row, tid, threads, state):
 
 @cfunc(OP, **OPTIONS)
 def op_linear_q4_0(row, tid, threads, state):
-    """row: size word, rows a unit, codes, scales, in, out, xq, xd, sums, bias (0: none), y."""
+    """row: size word, rows a unit, codes, scales, in, out, high, low, xd, sums, bias (0: none),
+    y."""
     rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
     codes, scales, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
-    xq, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72)
-    bias, y = i64_at(row + 80), i64_at(row + 88)
+    high, low, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72), i64_at(row + 80)
+    bias, y = i64_at(row + 88), i64_at(row + 96)
     groups, blocks = (n + 15) // 16, k // 32
     scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
     for group in range(groups * tid // threads, groups * (tid + 1) // threads):
         c, s = codes + 256 * blocks * group, scales + 32 * blocks * group
         for t in range(0, rows, SLAB):
-            count, stats = min(SLAB, rows - t), k // 4 * t
-            q4_0(c, s, blocks, count, xq + k * t, xd + stats, sums + stats, scratch)
+            count, here, stats = min(SLAB, rows - t), k * t, 4 * blocks * t
+            q4_0(c, s, blocks, count, high + here, low + here, xd + stats, sums + stats, scratch, 0)
             finish(count, scratch, y + 4 * n * t, group, bias, n)
     return 0
 
 
 @cfunc(OP, **OPTIONS)
 def op_linear_q4_1(row, tid, threads, state):
-    """row: size word, rows a unit, codes, scales, in, out, xq, xd, sums, bias (0: none), y."""
+    """row: size word, rows a unit, codes, scales, in, out, high, low, xd, sums, bias (0: none),
+    y."""
     rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
     codes, scales, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
-    xq, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72)
-    bias, y = i64_at(row + 80), i64_at(row + 88)
+    high, low, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72), i64_at(row + 80)
+    bias, y = i64_at(row + 88), i64_at(row + 96)
     groups, blocks = (n + 15) // 16, k // 32
     scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
     for group in range(groups * tid // threads, groups * (tid + 1) // threads):
         c, s = codes + 256 * blocks * group, scales + 64 * blocks * group
         for t in range(0, rows, SLAB):
-            count, stats = min(SLAB, rows - t), k // 4 * t
-            q4_1(c, s, blocks, count, xq + k * t, xd + stats, sums + stats, scratch)
+            count, here, stats = min(SLAB, rows - t), k * t, 4 * blocks * t
+            q4_1(c, s, blocks, count, high + here, low + here, xd + stats, sums + stats, scratch, 0)
             finish(count, scratch, y + 4 * n * t, group, bias, n)
     return 0
 
 
 @cfunc(OP, **OPTIONS)
 def op_linear_q8_0(row, tid, threads, state):
-    """row: size word, rows a unit, codes, scales, in, out, xq, xd, sums, bias (0: none), y."""
+    """row: size word, rows a unit, codes, scales, in, out, high, low, xd, sums, bias (0: none),
+    y."""
     rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
     codes, scales, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
-    xq, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72)
-    bias, y = i64_at(row + 80), i64_at(row + 88)
+    high, low, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72), i64_at(row + 80)
+    bias, y = i64_at(row + 88), i64_at(row + 96)
     groups, blocks = (n + 15) // 16, k // 32
     scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
     for group in range(groups * tid // threads, groups * (tid + 1) // threads):
         c, s = codes + 512 * blocks * group, scales + 32 * blocks * group
         for t in range(0, rows, SLAB):
-            count, stats = min(SLAB, rows - t), k // 4 * t
-            q8_0(c, s, blocks, count, xq + k * t, xd + stats, sums + stats, scratch)
+            count, here, stats = min(SLAB, rows - t), k * t, 4 * blocks * t
+            q8_0(c, s, blocks, count, high + here, low + here, xd + stats, sums + stats, scratch, 0)
             finish(count, scratch, y + 4 * n * t, group, bias, n)
     return 0
