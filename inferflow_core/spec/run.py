@@ -34,7 +34,8 @@ class Run:
     def __post_init__(self) -> None:
         if self.page_tokens < 16 or self.page_tokens % 16:
             raise ValueError(f"page_tokens is {self.page_tokens}; it must be a multiple of 16")
-        for key in ("context", "max_sequences", "step_tokens", "cache_tokens", "threads", "max_queue"):
+        sizes = ("context", "max_sequences", "step_tokens", "cache_tokens", "threads", "max_queue")
+        for key in sizes:
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise ValueError(f"{key} is {value}; it must be at least 1")
