@@ -48,9 +48,9 @@ class Memory:
         return self._cache(path, shape)
 
     def values(self, path: str) -> Array:
-        """[page][slot][kv head][channel, padded to a multiple of 16]"""
+        """[page][kv head][slot][channel, padded to a multiple of 16]"""
         heads, width = (axis.length for axis in self._states[path].axes)
-        return self._cache(path, (self.sizes.pages, self.sizes.page_tokens, heads, padded(width)))
+        return self._cache(path, (self.sizes.pages, heads, self.sizes.page_tokens, padded(width)))
 
     def rows(self, path: str) -> Array:
         """[page][slot][row]: the layout of numpy references."""

@@ -207,34 +207,36 @@ def scores_tile(rows: int) -> Any:
     return operation(i64, *[i64] * 5)(tile)
 
 
-def values_tile(rows: int) -> Any:
-    """(p [rows][16], scale [rows], v, v_stride, count, o, o_stride, unused): 16 channels.
+def values_tile(rows: int, vectors: int) -> Any:
+    """(p [rows][16], scale [rows], v, stride, count, o): 16 * `vectors` channels.
 
-    o[r] = o[r] * scale[r], then for each of `count` keys in order fma(p[r][j], v[j], o[r]).
+    o[r] = o[r] * scale[r], then for each of `count` keys in order fma(p[r][j], v[j], o[r]); rows of
+    v and o are `stride` bytes apart.
     """
 
-    def tile(b: Any, p: Any, scale: Any, v: Any, v_stride: Any, *rest: Any) -> Any:
-        count, o, o_stride, _ = rest
-        homes = [b.add(o, b.mul(o_stride, const(I64, r))) for r in range(rows)]
-        start = [
-            b.fmul(
-                load_ir(b, home, F32V),
-                splat_ir(b, F32V, load_ir(b, _at(b, scale, (1, 4 * r)), F32)),
-            )
-            for r, home in enumerate(homes)
-        ]
+    def tile(b: Any, p: Any, scale: Any, v: Any, stride: Any, count: Any, o: Any) -> Any:
+        homes = [b.add(o, b.mul(stride, const(I64, r))) for r in range(rows)]
+        start: list[Any] = []
+        for r, home in enumerate(homes):
+            factor = splat_ir(b, F32V, load_ir(b, _at(b, scale, (1, 4 * r)), F32))
+            for n in range(vectors):
+                start.append(b.fmul(load_ir(b, _at(b, home, (1, 64 * n)), F32V), factor))
 
         def key(j: Any, totals: list[Any]) -> list[Any]:
-            values = load_ir(b, b.add(v, b.mul(v_stride, j)), F32V)
-            weights = [load_ir(b, _at(b, p, (1, 64 * r), (j, 4)), F32) for r in range(rows)]
-            return [
-                fma_ir(b, splat_ir(b, F32V, weight), values, total)
-                for weight, total in zip(weights, totals, strict=True)
-            ]
+            here = b.add(v, b.mul(stride, j))
+            values = [load_ir(b, _at(b, here, (1, 64 * n)), F32V) for n in range(vectors)]
+            done: list[Any] = []
+            for r in range(rows):
+                weight = splat_ir(b, F32V, load_ir(b, _at(b, p, (1, 64 * r), (j, 4)), F32))
+                for n in range(vectors):
+                    done.append(fma_ir(b, weight, values[n], totals[r * vectors + n]))
+            return done
 
-        for home, total in zip(homes, loop_ir(b, count, start, key), strict=True):
-            store_ir(b, home, total)
+        totals = loop_ir(b, count, start, key)
+        for r, home in enumerate(homes):
+            for n in range(vectors):
+                store_ir(b, _at(b, home, (1, 64 * n)), totals[r * vectors + n])
         return count
 
-    tile.__name__ = f"values_tile_{rows}"
-    return operation(i64, *[i64] * 8)(tile)
+    tile.__name__ = f"values_tile_{rows}_{vectors}"
+    return operation(i64, *[i64] * 6)(tile)

@@ -31,7 +31,7 @@ COLUMNS = ("batch", "prefill_tokens_per_s", "decode_tokens_per_s", "first_token_
 def command(
     options: ModelOptions, prompt_tokens: int, gen: int, batch: str, seed: int, as_json: bool
 ) -> None:
-    """Measure speed and memory on random prompts.
+    """Measure speed and memory on random prompts, with greedy sampling.
 
     Every sequence generates exactly --gen tokens: end tokens are ignored. Prompts differ and no
     prefix is reused.
@@ -104,10 +104,18 @@ class _Clock:
 def _measure(model: LoadedModel, prompts: list[tuple[int, ...]], gen: int) -> dict[str, float]:
     """Prefill: until the last sequence has its first token. Decode: what comes after that."""
     clocks = [_Clock() for _ in prompts]
+    chain = {name for sampler in model.plan.run.samplers for name in vars(sampler)}
+    greedy = {"temperature": 0.0} if "temperature" in chain else {}
     start = time.perf_counter()
     streams = [
         model.engine.submit(
-            Request(ids=ids, max_tokens=gen, ignore_stop_ids=True, reuse_prefix=False, seed=0),
+            Request(
+                ids=ids,
+                max_tokens=gen,
+                sampling=greedy,
+                ignore_stop_ids=True,
+                reuse_prefix=False,
+            ),
             clock,
         )
         for ids, clock in zip(prompts, clocks, strict=True)

@@ -1,6 +1,6 @@
 """Attention over the paged cache, and the writes into it.
 
-Keys lie as [page][kv head][tile of 16 positions][channel][16], values as [page][slot][kv head]
+Keys lie as [page][kv head][tile of 16 positions][channel][16], values as [page][kv head][slot]
 [channel, padded to 16]. A query walks its keys in tiles of 16 at absolute positions, with a running
 maximum (online softmax, Milakov & Gimelshein 2018); queries are taken 1 to 8 at a time with one
 arithmetic, so prefill, decode and chunks give the same bits.
@@ -33,7 +33,9 @@ from inferflow_backends.cpu.tape import State
 from inferflow_backends.cpu.tile import scores_tile, values_tile
 
 scores1, scores2, scores3, scores4, scores8 = (scores_tile(rows) for rows in (1, 2, 3, 4, 8))
-values1, values2, values3, values4, values8 = (values_tile(rows) for rows in (1, 2, 3, 4, 8))
+values1, values2, values3, values4, values8 = (values_tile(rows, 1) for rows in (1, 2, 3, 4, 8))
+values1x4, values2x4, values3x4, values4x4 = (values_tile(rows, 4) for rows in (1, 2, 3, 4))
+values8x2 = values_tile(8, 2)
 
 TOKENS, SEQUENCES = 8 * State.TOKENS, 8 * State.SEQUENCES
 TABLE_WIDTH, PAGE_TOKENS = 8 * State.TABLE_WIDTH, 8 * State.PAGE_TOKENS
@@ -80,7 +82,7 @@ def op_append_values(row, tid, threads, state):
         position = i32_at(positions + 4 * t)
         entry = i32_at(seq_of + 4 * t) * table_width + position // page_tokens
         page, slot = i32_at(tables + 4 * entry), position % page_tokens
-        target = values + 4 * padded * ((page * page_tokens + slot) * heads + head)
+        target = values + 4 * padded * ((page * heads + head) * page_tokens + slot)
         for i in range(width):
             set_f32(target + 4 * i, f32_at(x + 4 * (width * r + i)))
     return 0
@@ -126,20 +128,38 @@ def score(rows, q, q_stride, keys, half, s):
     return scores1(q, q_stride, keys, half, s)
 
 
-@njit(int64(*[int64] * 8), **INNER)
-def add_values(rows, p, scale, v, v_stride, count, o, o_stride):
-    """Weighs `count` values into the sums of `rows` queries, 16 channels at a time."""
-    for c in range(0, o_stride, 64):
-        if rows == 8:
-            values8(p, scale, v + c, v_stride, count, o + c, o_stride, 0)
+@njit(int64(*[int64] * 7), **INNER)
+def add_values(rows, p, scale, v, stride, count, o):
+    """Weighs `count` values into the sums of `rows` queries; `stride` bytes from row to row."""
+    c = int64(0)
+    while c < stride:
+        wide = stride - c >= 256 and rows <= 4
+        if rows == 8 and stride - c >= 128:
+            values8x2(p, scale, v + c, stride, count, o + c)
+            c += 64
+        elif rows == 8:
+            values8(p, scale, v + c, stride, count, o + c)
+        elif rows == 4 and wide:
+            values4x4(p, scale, v + c, stride, count, o + c)
+            c += 192
         elif rows == 4:
-            values4(p, scale, v + c, v_stride, count, o + c, o_stride, 0)
+            values4(p, scale, v + c, stride, count, o + c)
+        elif rows == 3 and wide:
+            values3x4(p, scale, v + c, stride, count, o + c)
+            c += 192
         elif rows == 3:
-            values3(p, scale, v + c, v_stride, count, o + c, o_stride, 0)
+            values3(p, scale, v + c, stride, count, o + c)
+        elif rows == 2 and wide:
+            values2x4(p, scale, v + c, stride, count, o + c)
+            c += 192
         elif rows == 2:
-            values2(p, scale, v + c, v_stride, count, o + c, o_stride, 0)
-        else:
-            values1(p, scale, v + c, v_stride, count, o + c, o_stride, 0)
+            values2(p, scale, v + c, stride, count, o + c)
+        elif rows == 1 and wide:
+            values1x4(p, scale, v + c, stride, count, o + c)
+            c += 192
+        elif rows == 1:
+            values1(p, scale, v + c, stride, count, o + c)
+        c += 64
     return 0
 
 
@@ -153,7 +173,7 @@ def walk(row, state, scratch, sequence, head, r, rows, begin, end):
     q = scratch + Q + 4 * width * r
     o = scratch + Q + QUERIES * 4 * width + 4 * padded * r
     p, scale = scratch + P + 64 * r, scratch + SCALE + 4 * r
-    tiles, stride = page_tokens // 16, 4 * kv_heads * padded
+    tiles, stride = page_tokens // 16, 4 * padded
     key = begin
     while key < end:
         tile = key // 16
@@ -161,11 +181,11 @@ def walk(row, state, scratch, sequence, head, r, rows, begin, end):
         page = i32_at(table + 4 * (tile // tiles))
         k = keys + 64 * width * ((page * kv_heads + head) * tiles + tile % tiles)
         slot = 16 * (tile % tiles) + first
-        v = values + 4 * padded * ((page * page_tokens + slot) * kv_heads + head)
+        v = values + stride * ((page * kv_heads + head) * page_tokens + slot)
         score(rows, q, 4 * width, k, width // 2, p)
         for i in range(rows):
             weigh(row, scratch, r + i, first, last)
-        add_values(rows, p + 4 * first, scale, v, stride, last - first, o, 4 * padded)
+        add_values(rows, p + 4 * first, scale, v, stride, last - first, o)
         key = 16 * (tile + 1)
     return 0
 
