@@ -2,7 +2,7 @@
 
     python benchmarks/llamacpp.py FILE.gguf [--peer PYTHON] [--rounds 5] [--threads 2]
 
-PEER is a Python that has llama-cpp-python, built for this processor (`CMAKE_ARGS=-DGGML_NATIVE=ON`);
+PEER is a Python that has llama-cpp-python, built for this processor (CMAKE_ARGS=-DGGML_NATIVE=ON);
 default: this one. Ours goes through the whole engine (`inferflow bench`, greedy); llama.cpp's
 figure is evaluation alone, without sampling. Both are pinned to the same processors.
 """
