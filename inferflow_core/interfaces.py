@@ -207,6 +207,8 @@ class Sizes:
     """Longest sequence."""
     threads: int | None = None
     """Threads of a step; None: as many as the backend thinks best."""
+    cache: str = "auto"
+    """`f32` or `f16` for what a token leaves behind; `auto`: as the backend thinks best."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """`[run]`: how to run a model, as opposed to what it is."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from inferflow_core.interfaces import Sampler
 from inferflow_core.spec.field_types import Named, Plugin
@@ -25,6 +25,8 @@ class Run:
     page_tokens: int = 16
     cache_tokens: int | None = None
     """Tokens that the cache holds; absent: what the sequences need, within memory."""
+    cache: Literal["auto", "f32", "f16"] = "auto"
+    """Numbers of keys and values; a backend that has one kind only keeps that."""
     threads: int | None = None
     """Of a step; absent: a thread for each processor that the process may use."""
     prefix_cache: bool = True

@@ -54,6 +54,7 @@ def plan_sizes(run: Run, context: int, states: Iterable[State], memory: int | No
         max_sequences=min(run.max_sequences, run.step_tokens),
         context=context,
         threads=run.threads,
+        cache=run.cache,
     )
 
 

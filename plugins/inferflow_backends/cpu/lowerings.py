@@ -202,9 +202,10 @@ class Lowerings:
         a, c = low.input(x), address(cache)
         heads, width = x.axes[1].length, x.axes[2].length
         if cache.ndim == 5:
-            low.row(self._attention.op_append_keys, [c, a, heads, width], [a], [c])
+            words = [c, a, heads, width, low.memory.half]
+            low.row(self._attention.op_append_keys, words, [a], [c])
         else:
-            words = [c, a, heads, width, padded(width)]
+            words = [c, a, heads, width, low.memory.half, padded(width)]
             low.row(self._attention.op_append_values, words, [a], [c])
         return True
 
@@ -225,8 +226,11 @@ class Lowerings:
         words += [float_word(attrs["scale"]), attrs["window"] or 0]
         words += [float_word(attrs["softcap"] or 0.0)]
         words += [address(low.memory.plain(sinks.path)) if isinstance(sinks, ParamRef) else 0]
-        reads = [a, address(k), address(v)]
-        low.row(self._attention.op_attention, words, reads, [c])
+        kernels = self._attention
+        room = low.memory.parts(heads, v.shape[3], kernels.SHARED_TOKENS, kernels.PART)
+        words += [low.memory.half, address(room)]
+        low.row(kernels.op_attention, words, [a, address(k), address(v)], [c, address(room)])
+        low.row(kernels.op_merge, words, [address(room)], [c])
         return True
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inferflow_backends.cpu.buffers import aligned, placed
-from inferflow_backends.cpu.pack import Packed, pack
+from inferflow_backends.cpu.pack import PACKERS, Packed, pack
 from inferflow_core.block import State
 from inferflow_core.graph import Value
 from inferflow_core.interfaces import Sizes, Weight
@@ -26,6 +26,12 @@ class Memory:
         self._packed: dict[str, Packed] = {}
         self._plain: dict[str, Array] = {}
         self._tables: dict[Any, tuple[Array, Array]] = {}
+        self._parts = aligned(0)
+        self._kept: list[Array] = []
+        packed = any(weight.format in PACKERS for weight in weights.values())
+        self.half = sizes.cache == "f16" or (sizes.cache == "auto" and packed)
+        """Whether keys and values are float16: by default beside packed weights, whose own error
+        is larger."""
         self.caches: dict[str, Array] = {}
         """State path -> its pages, outermost."""
 
@@ -45,23 +51,35 @@ class Memory:
         """[page][kv head][tile][channel][16]"""
         heads, width = (axis.length for axis in self._states[path].axes)
         shape = (self.sizes.pages, heads, self.sizes.page_tokens // 16, width, 16)
-        return self._cache(path, shape)
+        return self._cache(path, shape, half=self.half)
 
     def values(self, path: str) -> Array:
         """[page][kv head][slot][channel, padded to a multiple of 16]"""
         heads, width = (axis.length for axis in self._states[path].axes)
-        return self._cache(path, (self.sizes.pages, heads, self.sizes.page_tokens, padded(width)))
+        shape = (self.sizes.pages, heads, self.sizes.page_tokens, padded(width))
+        return self._cache(path, shape, half=self.half)
 
     def rows(self, path: str) -> Array:
         """[page][slot][row]: the layout of numpy references."""
         row = tuple(axis.length for axis in self._states[path].axes)
         return self._cache(path, (self.sizes.pages, self.sizes.page_tokens, *row))
 
-    def _cache(self, path: str, shape: tuple[int, ...]) -> Array:
+    def _cache(self, path: str, shape: tuple[int, ...], *, half: bool = False) -> Array:
         if path not in self.caches:
-            count = 4 * int(np.prod(shape, dtype=np.int64))
-            self.caches[path] = aligned(count).view(np.float32).reshape(shape)
+            dtype = np.dtype(np.float16 if half else np.float32)
+            count = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+            self.caches[path] = aligned(count).view(dtype).reshape(shape)
         return self.caches[path]
+
+    def parts(self, heads: int, width: int, tokens: int, part: int) -> Array:
+        """Room for the parts of attention that threads share: [tokens][heads][parts][16 + width]
+        float32; all layers use the same."""
+        pages = -(-self.sizes.context // self.sizes.page_tokens) * self.sizes.page_tokens
+        count = 4 * tokens * heads * -(-pages // part) * (16 + width)
+        if self._parts.nbytes < count:
+            self._parts = aligned(count)
+            self._kept.append(self._parts)
+        return self._parts
 
     def rotations(self, frequencies: tuple[float, ...], scale: float) -> tuple[Array, Array]:
         """Cosines and sines [context][pairs] of a rope, float32 angles as the reference has."""

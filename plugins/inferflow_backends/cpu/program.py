@@ -81,7 +81,7 @@ class CPUProgram:
         tensors = [item for n in mixed for item in (*n.inputs, *n.outputs)]
         shapes = [t.axes for t in tensors if isinstance(t, Value) and len(t.axes) == 3]
         widest = max((axes[-1].length for axes in shapes), default=0)
-        room = 8192 + 2 * 8 * 4 * padded(widest)
+        room = 8192 + 3 * 8 * 4 * padded(widest)
         scratch = aligned(room * self._team.threads)
         self._state[State.SCRATCH] = address(scratch)
         self._state[State.SCRATCH_BYTES] = room

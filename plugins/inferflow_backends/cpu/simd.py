@@ -171,6 +171,11 @@ def set_f32(b: Any, address: Any, value: Any) -> None:
     store_ir(b, address, value)
 
 
+@operation(None, i64, f32)
+def set_f16(b: Any, address: Any, value: Any) -> None:
+    store_ir(b, address, b.fptrunc(value, ir.HalfType()))
+
+
 @operation(None, i64, i64)
 def set_i32(b: Any, address: Any, value: Any) -> None:
     store_ir(b, address, b.trunc(value, I32))

@@ -24,6 +24,9 @@ from inferflow_backends.cpu.simd import (
     store_ir,
 )
 
+QUERY_TILES = (1, 2, 3, 4, 8)
+"""How many queries the attention tiles take at once."""
+
 Quads = Callable[[Any, Any], list[Any]]
 """(builder, address of a block of 16 rows x 32 columns) -> 8 vectors of unsigned codes."""
 
@@ -180,63 +183,109 @@ def dense_rows() -> Any:
     return operation(i64, *[i64] * 6)(product)
 
 
-def scores_tile(rows: int) -> Any:
-    """(q, q_stride, keys [width][16], half, s): s[r] f32[16] = q[r] . key, for 16 keys.
+def _vector_ir(b: Any, address: Any, half: bool) -> Any:
+    """16 float32 from memory, or 16 float16 widened."""
+    return b.fpext(load_ir(b, address, F16V), F32V) if half else load_ir(b, address, F32V)
 
-    Two sums, over the first `half` and the other channels, each in order; `width` is 2 * half.
+
+def scores_tile(*, half: bool) -> Any:
+    """(rows, q, q_stride, keys, channels, s): s[r] f32[16] = q[r] . key, for 16 keys.
+
+    `rows` is 1, 2, 3, 4 or 8; keys are [channels][16], float16 with `half`. Two sums, over the even
+    and the odd half of the channels, each in order; `channels` is even.
     """
 
-    def tile(b: Any, q: Any, q_stride: Any, keys: Any, half: Any, s: Any) -> Any:
-        def channel(i: Any, totals: list[Any]) -> list[Any]:
-            done: list[Any] = []
-            places = [i, b.add(i, half)]
-            vectors = [load_ir(b, _at(b, keys, (place, 64)), F32V) for place in places]
-            for r in range(rows):
-                row = b.add(q, b.mul(q_stride, const(I64, r)))
-                for part in range(2):
-                    x = splat_ir(b, F32V, load_ir(b, _at(b, row, (places[part], 4)), F32))
-                    done.append(fma_ir(b, x, vectors[part], totals[2 * r + part]))
-            return done
+    def scores(b: Any, rows: Any, q: Any, q_stride: Any, keys: Any, channels: Any, s: Any) -> Any:
+        middle = b.lshr(channels, const(I64, 1))
+        for size in QUERY_TILES:
+            with b.if_then(b.icmp_signed("==", rows, const(I64, size))):
+                queries = [b.add(q, b.mul(q_stride, const(I64, r))) for r in range(size)]
 
-        totals = loop_ir(b, half, [const(F32V, 0.0)] * (2 * rows), channel)
-        for r in range(rows):
-            store_ir(b, _at(b, s, (1, 64 * r)), b.fadd(totals[2 * r], totals[2 * r + 1]))
-        return half
+                def channel(i: Any, totals: list[Any], queries: list[Any] = queries) -> list[Any]:
+                    places = [i, b.add(i, middle)]
+                    vectors = [
+                        _vector_ir(b, _at(b, keys, (place, 32 if half else 64)), half)
+                        for place in places
+                    ]
+                    done: list[Any] = []
+                    for r, query in enumerate(queries):
+                        for part in range(2):
+                            x = load_ir(b, _at(b, query, (places[part], 4)), F32)
+                            total = totals[2 * r + part]
+                            done.append(fma_ir(b, splat_ir(b, F32V, x), vectors[part], total))
+                    return done
 
-    tile.__name__ = f"scores_tile_{rows}"
-    return operation(i64, *[i64] * 5)(tile)
+                totals = loop_ir(b, middle, [const(F32V, 0.0)] * (2 * size), channel)
+                for r in range(size):
+                    store_ir(b, _at(b, s, (1, 64 * r)), b.fadd(totals[2 * r], totals[2 * r + 1]))
+        return rows
+
+    scores.__name__ = f"scores_tile_{int(half)}"
+    return operation(i64, *[i64] * 6)(scores)
 
 
-def values_tile(rows: int, vectors: int) -> Any:
-    """(p [rows][16], scale [rows], v, stride, count, o): 16 * `vectors` channels.
+def values_tile(*, half: bool) -> Any:
+    """(rows, p [rows][16], scale [rows], v, count, o [rows][channels], channels, unused).
 
-    o[r] = o[r] * scale[r], then for each of `count` keys in order fma(p[r][j], v[j], o[r]); rows of
-    v and o are `stride` bytes apart.
+    For each row and channel: o = o * scale, then for each of `count` values in order
+    fma(p[j], v[j], o). Values are [count][channels], float16 with `half`; `channels` is a multiple
+    of 16, `rows` 1, 2, 3, 4 or 8.
     """
 
-    def tile(b: Any, p: Any, scale: Any, v: Any, stride: Any, count: Any, o: Any) -> Any:
-        homes = [b.add(o, b.mul(stride, const(I64, r))) for r in range(rows)]
-        start: list[Any] = []
-        for r, home in enumerate(homes):
-            factor = splat_ir(b, F32V, load_ir(b, _at(b, scale, (1, 4 * r)), F32))
-            for n in range(vectors):
-                start.append(b.fmul(load_ir(b, _at(b, home, (1, 64 * n)), F32V), factor))
+    def values(b: Any, rows: Any, p: Any, scale: Any, v: Any, *rest: Any) -> Any:
+        count, o, channels, _ = rest
+        bytes_of = 2 if half else 4
+        for size in QUERY_TILES:
+            with b.if_then(b.icmp_signed("==", rows, const(I64, size))):
+                wide = 4 if size <= 4 else 2
+                whole = b.udiv(channels, const(I64, 16 * wide))
+                begin = b.mul(whole, const(I64, 16 * wide))
+                left = b.lshr(b.sub(channels, begin), const(I64, 4))
+                for vectors, first, times in ((wide, const(I64, 0), whole), (1, begin, left)):
 
-        def key(j: Any, totals: list[Any]) -> list[Any]:
-            here = b.add(v, b.mul(stride, j))
-            values = [load_ir(b, _at(b, here, (1, 64 * n)), F32V) for n in range(vectors)]
-            done: list[Any] = []
-            for r in range(rows):
-                weight = splat_ir(b, F32V, load_ir(b, _at(b, p, (1, 64 * r), (j, 4)), F32))
-                for n in range(vectors):
-                    done.append(fma_ir(b, weight, values[n], totals[r * vectors + n]))
-            return done
+                    def columns(
+                        i: Any,
+                        _: list[Any],
+                        size: int = size,
+                        vectors: int = vectors,
+                        first: Any = first,
+                    ) -> list[Any]:
+                        at = _at(b, first, (i, 16 * vectors))
+                        homes = [
+                            _at(b, o, (at, 4), (b.mul(channels, const(I64, 4)), r))
+                            for r in range(size)
+                        ]
+                        start: list[Any] = []
+                        for r, home in enumerate(homes):
+                            factor = splat_ir(b, F32V, load_ir(b, _at(b, scale, (1, 4 * r)), F32))
+                            for n in range(vectors):
+                                here = load_ir(b, _at(b, home, (1, 64 * n)), F32V)
+                                start.append(b.fmul(here, factor))
 
-        totals = loop_ir(b, count, start, key)
-        for r, home in enumerate(homes):
-            for n in range(vectors):
-                store_ir(b, _at(b, home, (1, 64 * n)), totals[r * vectors + n])
-        return count
+                        def key(j: Any, totals: list[Any]) -> list[Any]:
+                            row = _at(b, v, (b.mul(j, channels), bytes_of), (at, bytes_of))
+                            numbers = [
+                                _vector_ir(b, _at(b, row, (1, 16 * bytes_of * n)), half)
+                                for n in range(vectors)
+                            ]
+                            done: list[Any] = []
+                            for r in range(size):
+                                weight = load_ir(b, _at(b, p, (1, 64 * r), (j, 4)), F32)
+                                weight = splat_ir(b, F32V, weight)
+                                for n in range(vectors):
+                                    total = totals[r * vectors + n]
+                                    done.append(fma_ir(b, weight, numbers[n], total))
+                            return done
 
-    tile.__name__ = f"values_tile_{rows}_{vectors}"
-    return operation(i64, *[i64] * 6)(tile)
+                        totals = loop_ir(b, count, start, key)
+                        for r, home in enumerate(homes):
+                            for n in range(vectors):
+                                store_ir(b, _at(b, home, (1, 64 * n)), totals[r * vectors + n])
+                        return []
+
+                    with b.if_then(b.icmp_signed(">", times, const(I64, 0))):
+                        loop_ir(b, times, [], columns)
+        return rows
+
+    values.__name__ = f"values_tile_{int(half)}"
+    return operation(i64, *[i64] * 8)(values)

@@ -1,9 +1,11 @@
 """Attention over the paged cache, and the writes into it.
 
 Keys lie as [page][kv head][tile of 16 positions][channel][16], values as [page][kv head][slot]
-[channel, padded to 16]. A query walks its keys in tiles of 16 at absolute positions, with a running
-maximum (online softmax, Milakov & Gimelshein 2018); queries are taken 1 to 8 at a time with one
-arithmetic, so prefill, decode and chunks give the same bits.
+[channel, padded to 16], float32 or float16. A query walks its keys in tiles of 16 at absolute
+positions, with a running maximum (online softmax, Milakov & Gimelshein 2018), and starts anew at
+every 256th position; the parts are merged in order (Dao et al. 2023, "Flash-Decoding"). Queries are
+taken 1 to 8 at a time, and parts by one thread or several, with one arithmetic: prefill, decode,
+chunks and threads give the same bits.
 """
 
 import numpy as np
@@ -17,12 +19,14 @@ from inferflow_backends.cpu.simd import (
     f32_at,
     f32_of_bits,
     first_lane,
+    fma,
     i32_at,
     i64_at,
     keep_lanes,
     load,
     max_lanes,
     mul,
+    set_f16,
     set_f32,
     splat,
     store,
@@ -32,10 +36,8 @@ from inferflow_backends.cpu.simd import (
 from inferflow_backends.cpu.tape import State
 from inferflow_backends.cpu.tile import scores_tile, values_tile
 
-scores1, scores2, scores3, scores4, scores8 = (scores_tile(rows) for rows in (1, 2, 3, 4, 8))
-values1, values2, values3, values4, values8 = (values_tile(rows, 1) for rows in (1, 2, 3, 4, 8))
-values1x4, values2x4, values3x4, values4x4 = (values_tile(rows, 4) for rows in (1, 2, 3, 4))
-values8x2 = values_tile(8, 2)
+scores_f32, scores_f16 = scores_tile(half=False), scores_tile(half=True)
+values_f32, values_f16 = values_tile(half=False), values_tile(half=True)
 
 TOKENS, SEQUENCES = 8 * State.TOKENS, 8 * State.SEQUENCES
 TABLE_WIDTH, PAGE_TOKENS = 8 * State.TABLE_WIDTH, 8 * State.PAGE_TOKENS
@@ -45,15 +47,21 @@ SCRATCH, SCRATCH_BYTES = 8 * State.SCRATCH, 8 * State.SCRATCH_BYTES
 
 QUERIES = 8
 """Query rows of a block."""
-P, SCALE, TOP, TOTAL, PLACE, Q = 0, 512, 576, 640, 704, 768
+PART = 256
+"""Keys of a part."""
+SHARED_TOKENS = 16
+"""Steps of at most so many tokens have their parts shared among threads."""
+P, SCALE, TOP, TOTAL, ALL_TOP, ALL_TOTAL, Q = 0, 512, 576, 640, 704, 768, 832
 """Offsets in a thread's scratch: weights [8][16], and for each row the factor of its sums so far,
-the largest score, the softmax's denominator, its position; then the queries and the sums."""
+the largest score and the denominator of the part and of all parts; then the queries [8][width], the
+sums of the part and of all parts [8][padded]."""
 
 
 @cfunc(OP, **OPTIONS)
 def op_append_keys(row, tid, threads, state):
-    """row: keys, x, kv heads, width."""
+    """row: keys, x, kv heads, width, half (1: float16)."""
     keys, x, heads, width = i64_at(row + 8), i64_at(row + 16), i64_at(row + 24), i64_at(row + 32)
+    half = i64_at(row + 40)
     tokens, page_tokens = i64_at(state + TOKENS), i64_at(state + PAGE_TOKENS)
     positions, seq_of = i64_at(state + POSITIONS), i64_at(state + SEQ_OF)
     tables, table_width = i64_at(state + TABLES), i64_at(state + TABLE_WIDTH)
@@ -63,17 +71,21 @@ def op_append_keys(row, tid, threads, state):
         entry = i32_at(seq_of + 4 * t) * table_width + position // page_tokens
         page, slot = i32_at(tables + 4 * entry), position % page_tokens
         tile = (page * heads + head) * (page_tokens // 16) + slot // 16
-        target = keys + 64 * width * tile + 4 * (slot % 16)
+        place = 16 * width * tile + slot % 16
         for i in range(width):
-            set_f32(target + 64 * i, f32_at(x + 4 * (width * r + i)))
+            number = f32_at(x + 4 * (width * r + i))
+            if half:
+                set_f16(keys + 2 * (place + 16 * i), number)
+            else:
+                set_f32(keys + 4 * (place + 16 * i), number)
     return 0
 
 
 @cfunc(OP, **OPTIONS)
 def op_append_values(row, tid, threads, state):
-    """row: values, x, kv heads, width, padded width."""
+    """row: values, x, kv heads, width, half (1: float16), padded width."""
     values, x, heads, width = i64_at(row + 8), i64_at(row + 16), i64_at(row + 24), i64_at(row + 32)
-    padded = i64_at(row + 40)
+    half, padded = i64_at(row + 40), i64_at(row + 48)
     tokens, page_tokens = i64_at(state + TOKENS), i64_at(state + PAGE_TOKENS)
     positions, seq_of = i64_at(state + POSITIONS), i64_at(state + SEQ_OF)
     tables, table_width = i64_at(state + TABLES), i64_at(state + TABLE_WIDTH)
@@ -82,9 +94,13 @@ def op_append_values(row, tid, threads, state):
         position = i32_at(positions + 4 * t)
         entry = i32_at(seq_of + 4 * t) * table_width + position // page_tokens
         page, slot = i32_at(tables + 4 * entry), position % page_tokens
-        target = values + 4 * padded * ((page * heads + head) * page_tokens + slot)
+        place = padded * ((page * heads + head) * page_tokens + slot)
         for i in range(width):
-            set_f32(target + 4 * i, f32_at(x + 4 * (width * r + i)))
+            number = f32_at(x + 4 * (width * r + i))
+            if half:
+                set_f16(values + 2 * (place + i), number)
+            else:
+                set_f32(values + 4 * (place + i), number)
     return 0
 
 
@@ -114,144 +130,245 @@ def weigh(row, scratch, r, first, last):
     return 0
 
 
-@njit(int64(*[int64] * 6), **INNER)
-def score(rows, q, q_stride, keys, half, s):
-    """Scores of `rows` (1, 2, 3, 4 or 8) queries with 16 keys."""
-    if rows == 8:
-        return scores8(q, q_stride, keys, half, s)
-    if rows == 4:
-        return scores4(q, q_stride, keys, half, s)
-    if rows == 3:
-        return scores3(q, q_stride, keys, half, s)
-    if rows == 2:
-        return scores2(q, q_stride, keys, half, s)
-    return scores1(q, q_stride, keys, half, s)
-
-
-@njit(int64(*[int64] * 7), **INNER)
-def add_values(rows, p, scale, v, stride, count, o):
-    """Weighs `count` values into the sums of `rows` queries; `stride` bytes from row to row."""
-    c = int64(0)
-    while c < stride:
-        wide = stride - c >= 256 and rows <= 4
-        if rows == 8 and stride - c >= 128:
-            values8x2(p, scale, v + c, stride, count, o + c)
-            c += 64
-        elif rows == 8:
-            values8(p, scale, v + c, stride, count, o + c)
-        elif rows == 4 and wide:
-            values4x4(p, scale, v + c, stride, count, o + c)
-            c += 192
-        elif rows == 4:
-            values4(p, scale, v + c, stride, count, o + c)
-        elif rows == 3 and wide:
-            values3x4(p, scale, v + c, stride, count, o + c)
-            c += 192
-        elif rows == 3:
-            values3(p, scale, v + c, stride, count, o + c)
-        elif rows == 2 and wide:
-            values2x4(p, scale, v + c, stride, count, o + c)
-            c += 192
-        elif rows == 2:
-            values2(p, scale, v + c, stride, count, o + c)
-        elif rows == 1 and wide:
-            values1x4(p, scale, v + c, stride, count, o + c)
-            c += 192
-        elif rows == 1:
-            values1(p, scale, v + c, stride, count, o + c)
-        c += 64
-    return 0
-
-
 @njit(int64(*[int64] * 9), **INNER)
 def walk(row, state, scratch, sequence, head, r, rows, begin, end):
-    """Takes `rows` queries from row r on over the keys begin..end of a sequence."""
-    keys, values = i64_at(row + 16), i64_at(row + 24)
+    """Takes `rows` queries from row r on over the keys begin..end, which lie in one part."""
+    keys, values, half = i64_at(row + 16), i64_at(row + 24), i64_at(row + 112)
     kv_heads, width, padded = i64_at(row + 48), i64_at(row + 56), i64_at(row + 72)
     page_tokens, tables = i64_at(state + PAGE_TOKENS), i64_at(state + TABLES)
     table = tables + 4 * sequence * i64_at(state + TABLE_WIDTH)
     q = scratch + Q + 4 * width * r
     o = scratch + Q + QUERIES * 4 * width + 4 * padded * r
     p, scale = scratch + P + 64 * r, scratch + SCALE + 4 * r
-    tiles, stride = page_tokens // 16, 4 * padded
+    tiles = page_tokens // 16
     key = begin
     while key < end:
         tile = key // 16
         first, last = key - 16 * tile, min(16, end - 16 * tile)
-        page = i32_at(table + 4 * (tile // tiles))
-        k = keys + 64 * width * ((page * kv_heads + head) * tiles + tile % tiles)
-        slot = 16 * (tile % tiles) + first
-        v = values + stride * ((page * kv_heads + head) * page_tokens + slot)
-        score(rows, q, 4 * width, k, width // 2, p)
+        page = i32_at(table + 4 * (tile // tiles)) * kv_heads + head
+        k = 16 * width * (page * tiles + tile % tiles)
+        v = padded * (page * page_tokens + 16 * (tile % tiles) + first)
+        if half:
+            scores_f16(rows, q, 4 * width, keys + 2 * k, width, p)
+        else:
+            scores_f32(rows, q, 4 * width, keys + 4 * k, width, p)
         for i in range(rows):
             weigh(row, scratch, r + i, first, last)
-        add_values(rows, p + 4 * first, scale, v, stride, last - first, o)
+        count, weights = last - first, p + 4 * first
+        if half:
+            values_f16(rows, weights, scale, values + 2 * v, count, o, padded, 0)
+        else:
+            values_f32(rows, weights, scale, values + 4 * v, count, o, padded, 0)
         key = 16 * (tile + 1)
+    return 0
+
+
+@njit(int64(int64, int64, int64, int64, int64), **INNER)
+def first_key(row, state, token, begin, end):
+    """The first key in begin..end that a token sees; `end` if there is none."""
+    window = i64_at(row + 88)
+    position = i32_at(i64_at(state + POSITIONS) + 4 * token)
+    low = max(0, position + 1 - window) if window else 0
+    return min(end, max(begin, low))
+
+
+@njit(int64(int64, int64, int64, int64), **INNER)
+def last_key(state, token, begin, end):
+    """Behind the last key in begin..end that a token sees; `begin` if there is none."""
+    position = i32_at(i64_at(state + POSITIONS) + 4 * token)
+    return max(begin, min(end, position + 1))
+
+
+@njit(int64(*[int64] * 8), **INNER)
+def part(row, state, scratch, sequence, token, head, rows, begin):
+    """The part of the keys from `begin` on for queries that `fetch` has fetched. `token` is the
+    block's: first token in the low 32 bits, first row (of the group's heads) above."""
+    width, padded = i64_at(row + 56), i64_at(row + 72)
+    group = i64_at(row + 40) // i64_at(row + 48)
+    start, token = token >> 32, token & 0xFFFFFFFF
+    sums = scratch + Q + QUERIES * 4 * width
+    for r in range(rows):
+        for i in range(0, padded, 16):
+            store(sums + 4 * (padded * r + i), splat(np.float32(0)))
+        set_f32(scratch + TOP + 4 * r, np.float32(-np.inf))
+        set_f32(scratch + TOTAL + 4 * r, np.float32(0))
+    near, far, end = token + start // group, token + (start + rows - 1) // group, begin + PART
+    low, high = first_key(row, state, far, begin, end), last_key(state, near, begin, end)
+    if near != far:  # keys that all of the queries see, in whole tiles
+        low, high = (low + 15) // 16 * 16, high // 16 * 16
+    if low < high:
+        for r in range(rows):
+            here = first_key(row, state, token + (start + r) // group, begin, end)
+            walk(row, state, scratch, sequence, head, r, 1, here, low)
+        walk(row, state, scratch, sequence, head, 0, rows, low, high)
+        for r in range(rows):
+            there = last_key(state, token + (start + r) // group, begin, end)
+            walk(row, state, scratch, sequence, head, r, 1, high, there)
+    else:
+        for r in range(rows):
+            here = first_key(row, state, token + (start + r) // group, begin, end)
+            there = last_key(state, token + (start + r) // group, begin, end)
+            walk(row, state, scratch, sequence, head, r, 1, here, there)
+    return 0
+
+
+@njit(int64(*[int64] * 6), **INNER)
+def fetch(row, scratch, token, head, start, rows):
+    """Copies the queries start..start+rows of a kv head: row r is token r / group, head r % group
+    of it."""
+    q, heads, width = i64_at(row + 8), i64_at(row + 40), i64_at(row + 56)
+    group = heads // i64_at(row + 48)
+    for r in range(rows):
+        place = (
+            (token + (start + r) // group) * heads + head * group + (start + r) % group
+        ) * width
+        for i in range(width):
+            set_f32(scratch + Q + 4 * (width * r + i), f32_at(q + 4 * (place + i)))
+    return 0
+
+
+@njit(int64(*[int64] * 7), **INNER)
+def merge(top, total, sums, all_top, all_total, all_sums, padded):
+    """Adds a part to all parts before it; addresses of numbers. A part without keys is skipped."""
+    new, old = f32_at(top), f32_at(all_top)
+    if new == np.float32(-np.inf):
+        return 0
+    largest = max(new, old)
+    a, b = first_lane(exp(splat(old - largest))), first_lane(exp(splat(new - largest)))
+    set_f32(all_top, largest)
+    set_f32(all_total, f32_at(all_total) * a + f32_at(total) * b)
+    for i in range(0, padded, 16):
+        before = mul(load(all_sums + 4 * i), splat(a))
+        store(all_sums + 4 * i, fma(load(sums + 4 * i), splat(b), before))
+    return 0
+
+
+@njit(int64(int64, int64, int64, int64, int64, int64), **INNER)
+def open_row(row, h, all_top, all_total, all_sums, padded):
+    """No parts yet: the sink, where there is one, is in the denominator."""
+    sinks = i64_at(row + 104)
+    set_f32(all_top, f32_at(sinks + 4 * h) if sinks else np.float32(-np.inf))
+    set_f32(all_total, np.float32(1) if sinks else np.float32(0))
+    for i in range(0, padded, 16):
+        store(all_sums + 4 * i, splat(np.float32(0)))
+    return 0
+
+
+@njit(int64(int64, int64, int64, int64), **INNER)
+def close_row(row, place, all_total, all_sums):
+    """Writes the weighted mean of the values of one token and head (`place` counts both)."""
+    out, v_width = i64_at(row + 32), i64_at(row + 64)
+    total = f32_at(all_total)
+    for i in range(v_width):
+        set_f32(out + 4 * (place * v_width + i), f32_at(all_sums + 4 * i) / total)
     return 0
 
 
 @njit(int64(*[int64] * 8), **INNER)
 def block(row, state, scratch, sequence, token, head, start, rows):
-    """Queries start..start+rows of a kv head: row r is token r / group, head r % group of it."""
-    q, out, heads, kv_heads = i64_at(row + 8), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
-    width, v_width, padded = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72)
-    window, sinks = i64_at(row + 88), i64_at(row + 104)
-    positions = i64_at(state + POSITIONS)
-    group = heads // kv_heads
+    """All parts of some queries, merged by this thread."""
+    heads, width, padded = i64_at(row + 40), i64_at(row + 56), i64_at(row + 72)
+    group = heads // i64_at(row + 48)
     sums = scratch + Q + QUERIES * 4 * width
+    all_sums = sums + QUERIES * 4 * padded
+    fetch(row, scratch, token, head, start, rows)
     for r in range(rows):
-        t = token + (start + r) // group
         h = head * group + (start + r) % group
-        for i in range(width):
-            number = f32_at(q + 4 * ((t * heads + h) * width + i))
-            set_f32(scratch + Q + 4 * (width * r + i), number)
-        for i in range(0, padded, 16):
-            store(sums + 4 * (padded * r + i), splat(np.float32(0)))
-        set_f32(scratch + TOP + 4 * r, f32_at(sinks + 4 * h) if sinks else np.float32(-np.inf))
-        set_f32(scratch + TOTAL + 4 * r, np.float32(1) if sinks else np.float32(0))
-    near = i32_at(positions + 4 * (token + start // group))
-    far = i32_at(positions + 4 * (token + (start + rows - 1) // group))
-    begin, end = max(0, far + 1 - window) if window else 0, near + 1
-    if near != far:  # keys that all of the queries see, in whole tiles
-        begin, end = (begin + 15) // 16 * 16, end // 16 * 16
-    joint = begin < end
-    for r in range(rows):
-        position = i32_at(positions + 4 * (token + (start + r) // group))
-        low = max(0, position + 1 - window) if window else 0
-        walk(row, state, scratch, sequence, head, r, 1, low, begin if joint else position + 1)
-    if joint:
-        walk(row, state, scratch, sequence, head, 0, rows, begin, end)
+        tops, totals = scratch + ALL_TOP + 4 * r, scratch + ALL_TOTAL + 4 * r
+        open_row(row, h, tops, totals, all_sums + 4 * padded * r, padded)
+    near, far = token + start // group, token + (start + rows - 1) // group
+    end = last_key(state, far, 0, int64(1) << 40)
+    begin = first_key(row, state, near, 0, end) // PART * PART
+    while begin < end:
+        part(row, state, scratch, sequence, start << 32 | token, head, rows, begin)
         for r in range(rows):
-            position = i32_at(positions + 4 * (token + (start + r) // group))
-            walk(row, state, scratch, sequence, head, r, 1, end, position + 1)
+            merge(
+                scratch + TOP + 4 * r,
+                scratch + TOTAL + 4 * r,
+                sums + 4 * padded * r,
+                scratch + ALL_TOP + 4 * r,
+                scratch + ALL_TOTAL + 4 * r,
+                all_sums + 4 * padded * r,
+                padded,
+            )
+        begin += PART
     for r in range(rows):
-        t = token + (start + r) // group
-        h = head * group + (start + r) % group
-        total = f32_at(scratch + TOTAL + 4 * r)
-        for i in range(v_width):
-            number = f32_at(sums + 4 * (padded * r + i)) / total
-            set_f32(out + 4 * ((t * heads + h) * v_width + i), number)
+        place = (token + (start + r) // group) * heads + head * group + (start + r) % group
+        close_row(row, place, scratch + ALL_TOTAL + 4 * r, all_sums + 4 * padded * r)
     return 0
+
+
+@njit(int64(int64, int64), **INNER)
+def size_of(left, most):
+    """The next block's rows: a size that the tiles have."""
+    return int64(8) if left >= 8 and most >= 8 else min(left, int64(4))
+
+
+@njit(int64(int64), **INNER)
+def parts_of(state):
+    """Parts of the longest sequence that the step's block tables have room for."""
+    return (i64_at(state + TABLE_WIDTH) * i64_at(state + PAGE_TOKENS) + PART - 1) // PART
 
 
 @cfunc(OP, **OPTIONS)
 def op_attention(row, tid, threads, state):
     """row: q, keys, values, out, heads, kv heads, width, v width, padded v width, scale,
-    window (0: none), softcap (0: none), sinks (0: none). Causal."""
-    heads, kv_heads = i64_at(row + 40), i64_at(row + 48)
+    window (0: none), softcap (0: none), sinks (0: none), half, parts. Causal.
+
+    A step of few tokens leaves parts [token][head][part][16 + padded] for `op_merge`.
+    """
+    heads, kv_heads, width = i64_at(row + 40), i64_at(row + 48), i64_at(row + 56)
+    padded, parts = i64_at(row + 72), i64_at(row + 120)
     scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
-    offsets = i64_at(state + OFFSETS)
+    offsets, sums = i64_at(state + OFFSETS), scratch + Q + QUERIES * 4 * width
     group, unit = heads // kv_heads, int64(0)
+    shared = i64_at(state + TOKENS) <= SHARED_TOKENS
+    most = parts_of(state)
     for s in range(i64_at(state + SEQUENCES)):
         token = i32_at(offsets + 4 * s)
         rows = (i32_at(offsets + 4 * s + 4) - token) * group
+        end = last_key(state, i32_at(offsets + 4 * s + 4) - 1, 0, int64(1) << 40)
         for head in range(kv_heads):
             start = int64(0)
             while start < rows:
-                left = rows - start
-                size = min(left, 4) if left < QUERIES else QUERIES
-                if unit % threads == tid:
-                    block(row, state, scratch, s, token, head, start, size)
+                size = size_of(rows - start, QUERIES)
+                if not shared:
+                    if unit % threads == tid:
+                        block(row, state, scratch, s, token, head, start, size)
+                    unit += 1
+                    start += size
+                    continue
+                for n in range((end + PART - 1) // PART):
+                    if unit % threads == tid:
+                        fetch(row, scratch, token, head, start, size)
+                        part(row, state, scratch, s, start << 32 | token, head, size, PART * n)
+                        for r in range(size):
+                            t = token + (start + r) // group
+                            place = t * heads + head * group + (start + r) % group
+                            home = parts + 4 * (16 + padded) * (place * most + n)
+                            set_f32(home, f32_at(scratch + TOP + 4 * r))
+                            set_f32(home + 4, f32_at(scratch + TOTAL + 4 * r))
+                            for i in range(0, padded, 16):
+                                store(home + 64 + 4 * i, load(sums + 4 * (padded * r + i)))
+                    unit += 1
                 start += size
-                unit += 1
+    return 0
+
+
+@cfunc(OP, **OPTIONS)
+def op_merge(row, tid, threads, state):
+    """row: as of `op_attention`. Merges the parts that it left, in order."""
+    tokens, heads, padded = i64_at(state + TOKENS), i64_at(row + 40), i64_at(row + 72)
+    if tokens > SHARED_TOKENS:
+        return 0
+    parts, most = i64_at(row + 120), parts_of(state)
+    scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
+    for place in range(tokens * heads * tid // threads, tokens * heads * (tid + 1) // threads):
+        top, total, sums = scratch + ALL_TOP, scratch + ALL_TOTAL, scratch + Q
+        open_row(row, place % heads, top, total, sums, padded)
+        end = last_key(state, place // heads, 0, int64(1) << 40)
+        for n in range((end + PART - 1) // PART):
+            home = parts + 4 * (16 + padded) * (place * most + n)
+            merge(home, home + 4, home + 64, top, total, sums, padded)
+        close_row(row, place, total, sums)
     return 0
