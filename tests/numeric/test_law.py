@@ -1,4 +1,4 @@
-"""The numeric law on `numpy`, through the engine: the same bits in any company, in any chunks,
+"""The numeric law through the engine, on `numpy` and `cpu`: the same bits in any company, in any chunks,
 with a reused prefix, and after preemption."""
 
 import random
@@ -25,9 +25,20 @@ def path(request: pytest.FixtureRequest, shared: Path) -> Path:
     return shared / "oracles" / MODELS[request.param]
 
 
+@pytest.fixture(scope="module", params=["numpy", "cpu"])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "numpy":
+        yield "numpy"
+        return
+    pytest.importorskip("numba", reason="the cpu backend needs numba")
+    with pytest.MonkeyPatch.context() as patch:  # small models would else run as float32
+        patch.setattr("inferflow_backends.cpu.memory.CACHED_BYTES", 0)
+        yield "cpu"
+
+
 @pytest.fixture(scope="module")
-def model(path: Path) -> Iterator[LoadedModel]:
-    with inferflow_core.load(path, backend="numpy") as model:
+def model(path: Path, backend: str) -> Iterator[LoadedModel]:
+    with inferflow_core.load(path, backend=backend) as model:
         yield model
 
 
@@ -78,11 +89,11 @@ def test_a_reused_prefix(model: LoadedModel):
             assert events[-1].cached_tokens >= at_least
 
 
-def test_preemption(path: Path, model: LoadedModel):
+def test_preemption(path: Path, backend: str, model: LoadedModel):
     prompts = sequences(6)
     expected = [list(model.engine.submit(request(ids, 40))) for ids in prompts]
     small = {"run.context": 144, "run.cache_tokens": 256, "run.prefix_cache": False}
-    with inferflow_core.load(path, backend="numpy", set=small) as tight:
+    with inferflow_core.load(path, backend=backend, set=small) as tight:
         counted = 0
         program: Any = tight.engine._program  # pyright: ignore
         submit = program.submit

@@ -41,13 +41,20 @@ TOLERANCE = 2e-3
 GREEDY: dict[str, Any] = {"temperature": 0.0, "ignore_stop_ids": True}
 
 
+@pytest.fixture(params=["numpy", "cpu"])
+def backend(request: pytest.FixtureRequest) -> str:
+    if request.param == "cpu":
+        pytest.importorskip("numba", reason="the cpu backend needs numba")
+    return request.param
+
+
 @pytest.mark.parametrize("name", MODELS)
-def test_logits_hidden_states_and_greedy_tokens(shared: Path, name: str):
+def test_logits_hidden_states_and_greedy_tokens(shared: Path, name: str, backend: str):
     path, results = (shared / "oracles" / part for part in MODELS[name])
     reference = np.load(results)
     keys = [key for key in reference if key.startswith("ids_")]
     ids = [reference[key].tolist() for key in keys]
-    with inferflow_core.load(path, backend="numpy") as model:
+    with inferflow_core.load(path, backend=backend) as model:
         for key, logits in zip(keys, model.logits(ids), strict=True):
             expected = reference[key.replace("ids_", "logits_")]
             first = int(reference.get(f"{key.replace('ids_', 'logits_')}_from", 0))
@@ -67,12 +74,12 @@ def test_logits_hidden_states_and_greedy_tokens(shared: Path, name: str):
     assert prompts
 
 
-def test_stories_are_told_word_for_word(shared: Path):
+def test_stories_are_told_word_for_word(shared: Path, backend: str):
     reference = json.loads(
         (shared / "oracles" / "real" / "stories260K" / "reference.json").read_text("utf-8")
     )
     with inferflow_core.load(
-        shared / "data" / "stories260K" / "stories260K.bin", backend="numpy"
+        shared / "data" / "stories260K" / "stories260K.bin", backend=backend
     ) as model:
         assert model.name == "stories260K"
         for case in reference["cases"]:
@@ -85,19 +92,21 @@ def test_stories_are_told_word_for_word(shared: Path):
 
 
 @pytest.mark.slow
-def test_smollm2_agrees_with_transformers(shared: Path):
+def test_smollm2_agrees_with_transformers(shared: Path, backend: str):
     folder = shared / "oracles" / "real" / "smollm2-135m-hf-f32"
     reference = np.load(folder / "reference.npz")
     try:
         model = inferflow_core.load(
-            "smollm2-135m-instruct", backend="numpy", set=["run.context=512"]
+            "smollm2-135m-instruct", backend=backend, set=["run.context=512"]
         )
     except SourceError as error:
         pytest.skip(str(error))
     with model:
         (logits,) = model.logits([reference["ids_long"].tolist()])
         best = np.take_along_axis(logits, reference["top50_idx"], axis=-1)
-        assert np.abs(best - reference["top50_val"]).max() <= TOLERANCE
+        # On cpu packed weights meet activations of 15 bits and a cache of float16.
+        tolerance = TOLERANCE if backend == "numpy" else 0.1
+        assert np.abs(best - reference["top50_val"]).max() <= tolerance
         order = np.argsort(-logits, axis=-1)[:, :1]
         assert (order == reference["top50_idx"][:, :1]).all()
         for i in range(4):
@@ -110,6 +119,6 @@ def test_smollm2_agrees_with_transformers(shared: Path):
             scores = logits[:-1].astype(np.float64)
             scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True))
             nll = -np.take_along_axis(scores, ids[1:, None], axis=-1)[:, 0]
-            np.testing.assert_allclose(nll, reference[f"ppl_nll_{i}"], atol=5e-3)
+            np.testing.assert_allclose(nll, reference[f"ppl_nll_{i}"], atol=2.5 * tolerance)
             losses.append(nll[256:])
         assert np.exp(np.concatenate(losses).mean()) == pytest.approx(22.7435, abs=0.02)

@@ -9,12 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from inferflow_backends.cpu.buffers import aligned, placed
-from inferflow_backends.cpu.pack import PACKERS, Packed, pack
+from inferflow_backends.cpu.pack import PACKERS, Packed, pack, pack_f32
 from inferflow_core.block import State
 from inferflow_core.graph import Value
 from inferflow_core.interfaces import Sizes, Weight
 
 Array = npt.NDArray[Any]
+CACHED_BYTES = 16 * 2**20
+"""A model whose float32 weights are no larger stays in the processor's cache: packing would save
+no time, and cost what rounding activations costs."""
+
 DTYPES = {"float": np.float32, "int": np.int32, "bool": np.bool_}
 
 
@@ -28,7 +32,9 @@ class Memory:
         self._tables: dict[Any, tuple[Array, Array]] = {}
         self._parts = aligned(0)
         self._kept: list[Array] = []
-        packed = any(weight.format in PACKERS for weight in weights.values())
+        count = sum(4 * int(np.prod(weight.shape, dtype=np.int64)) for weight in weights.values())
+        self._packs = count > CACHED_BYTES
+        packed = self._packs and any(weight.format in PACKERS for weight in weights.values())
         self.half = sizes.cache == "f16" or (sizes.cache == "auto" and packed)
         """Whether keys and values are float16: by default beside packed weights, whose own error
         is larger."""
@@ -38,7 +44,8 @@ class Memory:
     def packed(self, path: str) -> Packed:
         """A matrix for `linear` and `rows`."""
         if path not in self._packed:
-            self._packed[path] = pack(self._weights[path])
+            weight = self._weights[path]
+            self._packed[path] = pack(weight) if self._packs else pack_f32(weight.values())
         return self._packed[path]
 
     def plain(self, path: str) -> Array:
