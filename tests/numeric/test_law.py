@@ -1,5 +1,5 @@
-"""The numeric law through the engine, on `numpy` and `cpu`: the same bits in any company, in any chunks,
-with a reused prefix, and after preemption."""
+"""The numeric law through the engine, on `numpy` and `cpu`: the same bits in any company,
+in any chunks, with a reused prefix, and after preemption."""
 
 import random
 from collections.abc import Iterator

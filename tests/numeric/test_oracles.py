@@ -105,7 +105,7 @@ def test_smollm2_agrees_with_transformers(shared: Path, backend: str):
         (logits,) = model.logits([reference["ids_long"].tolist()])
         best = np.take_along_axis(logits, reference["top50_idx"], axis=-1)
         # On cpu packed weights meet activations of 15 bits and a cache of float16.
-        tolerance = TOLERANCE if backend == "numpy" else 0.1
+        tolerance = TOLERANCE if backend == "numpy" else 0.03
         assert np.abs(best - reference["top50_val"]).max() <= tolerance
         order = np.argsort(-logits, axis=-1)[:, :1]
         assert (order == reference["top50_idx"][:, :1]).all()
@@ -119,6 +119,6 @@ def test_smollm2_agrees_with_transformers(shared: Path, backend: str):
             scores = logits[:-1].astype(np.float64)
             scores -= np.log(np.exp(scores).sum(axis=-1, keepdims=True))
             nll = -np.take_along_axis(scores, ids[1:, None], axis=-1)[:, 0]
-            np.testing.assert_allclose(nll, reference[f"ppl_nll_{i}"], atol=2.5 * tolerance)
+            np.testing.assert_allclose(nll, reference[f"ppl_nll_{i}"], atol=max(5e-3, tolerance))
             losses.append(nll[256:])
         assert np.exp(np.concatenate(losses).mean()) == pytest.approx(22.7435, abs=0.02)

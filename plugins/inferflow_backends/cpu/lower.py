@@ -44,12 +44,20 @@ class Reference:
 
 Segment = Tape | Reference
 
+Split = tuple[int, int, int]
+"""(state word of a size, units for each of it, numbers of a unit): thread t of n has the units from
+t * units // n on."""
+
 
 class Lowering:
     """Collects the segments of one entry; the lowerings of ops use its methods."""
 
     def __init__(
-        self, memory: Memory, inputs: Mapping[str, Value], limits: Mapping[str, int]
+        self,
+        memory: Memory,
+        inputs: Mapping[str, Value],
+        limits: Mapping[str, int],
+        uses: Mapping[int, int],
     ) -> None:
         self.memory = memory
         self.segments: list[Segment] = []
@@ -60,8 +68,12 @@ class Lowering:
         self.arena = Arena()
         self._owners: dict[int, int] = {}
         self._quantized: dict[int, list[Array]] = {}
+        self.uses = uses
+        """Owner id -> how many nodes and outputs read the value or a view of it."""
         self._read: set[int] = set()
         self._written: set[int] = set()
+        self._splits: dict[int, Split | None] = {}
+        self._last_written = 0
 
     def column(self, value: Any) -> State | None:
         """The state word of a context column, or None for another value."""
@@ -108,19 +120,66 @@ class Lowering:
             self._quantized[owner] = [self.arena.take(size) for size in sizes]
         return self._quantized[owner], new
 
-    def row(self, op: Any, words: Sequence[int], reads: list[int], writes: list[int]) -> None:
-        """Adds a row. `reads` and `writes` are the addresses of the buffers it uses."""
+    def row(
+        self,
+        op: Any,
+        words: Sequence[int],
+        reads: list[int],
+        writes: list[int],
+        *,
+        split: Split | None = None,
+    ) -> None:
+        """Adds a row. `reads` and `writes` are the addresses of the buffers it uses.
+
+        `split` says how its threads share the numbers of all that it reads and writes: behind a row
+        with the same split no barrier is needed, each thread goes on with what it wrote itself.
+        """
         if not self.segments or isinstance(self.segments[-1], Reference):
             self.segments.append(Tape())
-            self._read, self._written = set(), set()
+            self._pass_barrier()
         tape = self.segments[-1]
         assert isinstance(tape, Tape)
-        if self._written.intersection(reads + writes) or self._read.intersection(writes):
+        others = [a for a in reads if split is None or self._splits.get(a) != split]
+        if self._written.intersection(others + writes) or self._read.intersection(writes):
             tape.rows.append(BARRIER)
-            self._read, self._written = set(), set()
+            self._pass_barrier()
         tape.rows.append([int(op.address), *map(int, words)])
         self._read.update(reads)
         self._written.update(writes)
+        self._splits.update({a: split for a in writes if split is not None})
+        self._last_written = writes[-1]
+
+    def split_of(self, buffer: int) -> Split | None:
+        """How a buffer was written since the last barrier, if its row said."""
+        return self._splits.get(buffer)
+
+    @property
+    def last_op(self) -> int:
+        """The address of the last row's kernel, if a row of this tape may be the next."""
+        last = self.segments[-1] if self.segments else None
+        return last.rows[-1][0] if isinstance(last, Tape) else 0
+
+    def add_residual(self, product: Value, residual: Value, out: Value) -> bool:
+        """Makes the last row, a linear, write product + residual as `out`. False where it did not
+        write the product, somebody else reads that, or threads would meet."""
+        before, added = self.input(product), self.input(residual)
+        if self._last_written != before or self.uses[self.owner(product)] != 1:
+            return False
+        to = self.arena.take(4 * self.capacity(out))
+        if added in self._written or address(to) in self._read | self._written:
+            self.arena.give_back(to)
+            return False
+        self.buffers[out.id] = to
+        tape = self.segments[-1]
+        assert isinstance(tape, Tape)
+        tape.rows[-1][-2:] = [added, address(to)]
+        self._written.remove(before)
+        self._written.add(address(to))
+        self._read.add(added)
+        return True
+
+    def _pass_barrier(self) -> None:
+        self._read, self._written, self._splits = set(), set(), {}
 
     def reference(self, node: Node, run: Callable[..., Any]) -> None:
         """Adds a numpy call."""

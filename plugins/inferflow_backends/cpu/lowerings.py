@@ -10,7 +10,7 @@ from typing import Any
 from inferflow_backends.cpu.buffers import address
 from inferflow_backends.cpu.lower import Lowering
 from inferflow_backends.cpu.memory import padded
-from inferflow_backends.cpu.tape import float_word
+from inferflow_backends.cpu.tape import State, float_word
 from inferflow_core.catalog import Catalog
 from inferflow_core.graph import Node, ParamRef, StateRef, Value
 
@@ -44,6 +44,8 @@ class Lowerings:
             "q4_1": linear.op_linear_q4_1,
             "q8_0": linear.op_linear_q8_0,
         }
+        self._products = {op.address for op in self._linear.values()}
+        """Rows of these end with the words bias, residual and y."""
         self._rows = {
             "f32": rows.op_rows_f32,
             "q4_0": rows.op_rows_q4_0,
@@ -84,10 +86,19 @@ class Lowerings:
         if len(shapes) > 1 or size is None or {x.dtype, y.dtype} != {"float"}:
             return False
         a, b, c = low.input(x), low.input(y), low.output(out)
-        low.row(op, [*size, a, b, c], [a, b], [c])
+        whole = size[1] % 32 == 0
+        split = (size[0], size[1] // 32, 32) if whole else None
+        low.row(op, [*size, a, b, c], [a, b], [c], split=split)
         return True
 
     def _add(self, low: Lowering, node: Node) -> bool:
+        """Behind a linear the sum is made there."""
+        x, y = node.inputs
+        if low.last_op in self._products and isinstance(x, Value) and isinstance(y, Value):
+            same = [axis.size for axis in x.axes] == [axis.size for axis in y.axes]
+            for product, residual in ((y, x), (x, y)):
+                if same and low.add_residual(product, residual, node.outputs[0]):
+                    return True
         return self._binary(low, node, self._elementwise.op_add)
 
     def _mul(self, low: Lowering, node: Node) -> bool:
@@ -131,7 +142,8 @@ class Lowerings:
         a, c = low.input(x), low.output(out)
         eps, offset = float_word(node.attrs["eps"]), int(node.attrs["unit_offset"])
         words = [size[0], size[1] // width, width, a, scale, eps, offset, c]
-        low.row(self._norm.op_rms_norm, words, [a], [c])
+        split = (size[0], size[1] // width, width)
+        low.row(self._norm.op_rms_norm, words, [a], [c], split=split)
         return True
 
     def _turn(self, low: Lowering, node: Node) -> bool:
@@ -146,7 +158,7 @@ class Lowerings:
         a, c = low.input(x), low.output(out)
         words = [size[0], heads, width, len(frequencies), int(node.attrs["interleaved"])]
         words += [address(cosines), address(sines), a, c]
-        low.row(self._rope.op_rope, words, [a], [c])
+        low.row(self._rope.op_rope, words, [a], [c], split=(size[0], heads, width))
         return True
 
     def _project(self, low: Lowering, node: Node) -> bool:
@@ -161,14 +173,14 @@ class Lowerings:
         rows = size[1] // n
         if packed.format == "f32":
             a, c = low.input(x), low.output(out)
-            words = [size[0], rows, address(packed.codes), k, n, a, added, c]
+            words = [size[0], rows, address(packed.codes), k, n, a, added, 0, c]
             low.row(self._linear["f32"], words, [a], [c])
             return True
         form = self._quantized(low, x, size[0], rows, k)
         sums = form[{"q4_0": 3, "q8_0": 4, "q4_1": 5}[packed.format]]
         c = low.output(out)
         words = [size[0], rows, address(packed.codes), address(packed.scales), k, n]
-        words += [*form[:3], sums, added, c]
+        words += [*form[:3], sums, added, 0, c]
         low.row(self._linear[packed.format], words, form, [c])
         return True
 
@@ -179,7 +191,10 @@ class Lowerings:
         form = [address(buffer) for buffer in buffers]
         if new:
             a = low.input(x)
-            low.row(self._quantize.op_quantize, [word, rows, k, a, *form], [a], form)
+            split = low.split_of(a)
+            if split is None or split[0] != word or split[2] % 32:
+                split = (word, rows * k // 32, 32)
+            low.row(self._quantize.op_quantize, [*split, a, *form], [a], form, split=split)
         return form
 
     def _embed(self, low: Lowering, node: Node) -> bool:
@@ -203,7 +218,8 @@ class Lowerings:
         heads, width = x.axes[1].length, x.axes[2].length
         if cache.ndim == 5:
             words = [c, a, heads, width, low.memory.half]
-            low.row(self._attention.op_append_keys, words, [a], [c])
+            split = (int(State.TOKENS), heads, width)
+            low.row(self._attention.op_append_keys, words, [a], [c], split=split)
         else:
             words = [c, a, heads, width, low.memory.half, padded(width)]
             low.row(self._attention.op_append_values, words, [a], [c])

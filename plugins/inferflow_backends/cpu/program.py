@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from inferflow_core.graph import Function, Graph, Node, ParamRef, StateRef, Valu
 from inferflow_core.interfaces import Sizes, Step, Weight
 
 Array = npt.NDArray[Any]
+VIEWS = ("split_axis", "merge_axes", "expand")
+
 Lookup = Callable[[str], Callable[..., Any]]
 
 
@@ -136,9 +139,9 @@ class CPUProgram:
         nodes = needed(list(flatten(self._graph, entry)), wanted)
         most = self._sizes.max_tokens
         limits = {"T": most, "R": most, "S": self._sizes.max_sequences}
-        low = Lowering(self._memory, self._graph.inputs, limits)
-        keep = {value.id for value in wanted.values()}
-        deaths = _deaths(nodes, keep)
+        keep = [value.id for value in wanted.values()]
+        deaths, uses = _lives(nodes, keep)
+        low = Lowering(self._memory, self._graph.inputs, limits, uses)
         for place, node in enumerate(nodes):
             if not self._fits(node) or not self._lowerings.lower(low, node):
                 low.reference(node, self._kernel(node.op))
@@ -206,20 +209,26 @@ class CPUProgram:
         return rule
 
 
-def _deaths(nodes: list[Node], keep: set[int]) -> dict[int, list[int]]:
-    """Place of a node -> the values whose last reader it is; a view keeps its origin alive."""
+def _lives(nodes: list[Node], keep: list[int]) -> tuple[dict[int, list[int]], Counter[int]]:
+    """Place of a node -> the values whose last reader it is, and how many readers each value has.
+    A view is its origin; outputs (`keep`) are read in the end."""
     origin: dict[int, int] = {}
     last: dict[int, int] = {}
+    uses: Counter[int] = Counter()
     for place, node in enumerate(nodes):
-        if node.op in ("split_axis", "merge_axes", "expand") and isinstance(node.inputs[0], Value):
+        view = node.op in VIEWS and isinstance(node.inputs[0], Value)
+        if view and isinstance(node.inputs[0], Value):
             first = node.inputs[0].id
             origin[node.outputs[0].id] = origin.get(first, first)
         for item in (*node.inputs, *node.outputs):
             if isinstance(item, Value):
                 last[origin.get(item.id, item.id)] = place
-    kept = {origin.get(i, i) for i in keep}
+        if not view:
+            uses.update(origin.get(i.id, i.id) for i in node.inputs if isinstance(i, Value))
+    kept = [origin.get(i, i) for i in keep]
+    uses.update(kept)
     deaths: dict[int, list[int]] = {}
     for owner, place in last.items():
         if owner not in kept:
             deaths.setdefault(place, []).append(owner)
-    return deaths
+    return deaths, uses

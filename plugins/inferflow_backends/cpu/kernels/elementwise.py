@@ -25,8 +25,8 @@ from inferflow_backends.cpu.simd import (
 
 @njit(int64(int64, int64, int64), **INNER)
 def begin(count, tid, threads):
-    """Where a thread's share of `count` numbers begins, on a border of 16."""
-    return min(count, (count + 15) // 16 * tid // threads * 16)
+    """Where a thread's share of `count` numbers begins, on a border of 32."""
+    return min(count, (count + 31) // 32 * tid // threads * 32)
 
 
 @cfunc(OP, **OPTIONS)

@@ -21,94 +21,105 @@ SLAB = 64
 """Rows whose products wait in scratch, 64 bytes each."""
 
 
-@njit(int64(int64, int64, int64, int64, int64, int64), **INNER)
-def finish(tokens, y, out, group, bias, end):
-    """Adds the bias and writes the group's columns: y [tokens][16] -> out [tokens][end]."""
+@njit(int64(*[int64] * 7), **INNER)
+def finish(tokens, y, out, group, bias, residual, end):
+    """Adds bias and residual (addresses, 0: none) to the group's columns and writes them:
+    y [tokens][16] -> out [tokens][end]."""
     for t in range(tokens):
         source, target = y + 64 * t, out + 4 * (end * t + 16 * group)
         if 16 * group + 16 <= end:
             v = load(source)
             if bias:
                 v = add(v, load(bias + 64 * group))
+            if residual:
+                v = add(v, load(residual + target - out))
             store(target, v)
         else:
             for i in range(end - 16 * group):
                 number = f32_at(source + 4 * i)
                 if bias:
                     number = number + f32_at(bias + 64 * group + 4 * i)
+                if residual:
+                    number = number + f32_at(residual + target - out + 4 * i)
                 set_f32(target + 4 * i, number)
     return 0
 
 
 @cfunc(OP, **OPTIONS)
 def op_linear_f32(row, tid, threads, state):
-    """row: size word, rows a unit, weights [out / 16][in][16], in, out, x, bias (0: none), y."""
+    """row: size word, rows a unit, weights [out / 16][in][16], in, out, x, bias and residual
+    (0: none), y."""
     rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
     weights, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40)
-    x, bias, y = i64_at(row + 48), i64_at(row + 56), i64_at(row + 64)
+    x, bias = i64_at(row + 48), i64_at(row + 56)
+    residual, y = i64_at(row + 64), i64_at(row + 72)
     groups = (n + 15) // 16
     scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
     for group in range(groups * tid // threads, groups * (tid + 1) // threads):
         w = weights + 64 * k * group
         for t in range(0, rows, SLAB):
             count = min(SLAB, rows - t)
+            added = residual + 4 * n * t if residual else 0
             dense(w, k, count, x + 4 * k * t, scratch, 0)
-            finish(count, scratch, y + 4 * n * t, group, bias, n)
+            finish(count, scratch, y + 4 * n * t, group, bias, added, n)
     return 0
 
 
 @cfunc(OP, **OPTIONS)
 def op_linear_q4_0(row, tid, threads, state):
-    """row: size word, rows a unit, codes, scales, in, out, high, low, xd, sums, bias (0: none),
-    y."""
+    """row: size word, rows a unit, codes, scales, in, out, high, low, xd, sums, bias and
+    residual (0: none), y."""
     rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
     codes, scales, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
     high, low, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72), i64_at(row + 80)
-    bias, y = i64_at(row + 88), i64_at(row + 96)
+    bias, residual, y = i64_at(row + 88), i64_at(row + 96), i64_at(row + 104)
     groups, blocks = (n + 15) // 16, k // 32
     scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
     for group in range(groups * tid // threads, groups * (tid + 1) // threads):
         c, s = codes + 256 * blocks * group, scales + 32 * blocks * group
         for t in range(0, rows, SLAB):
             count, here, stats = min(SLAB, rows - t), k * t, 4 * blocks * t
+            added = residual + 4 * n * t if residual else 0
             q4_0(c, s, blocks, count, high + here, low + here, xd + stats, sums + stats, scratch, 0)
-            finish(count, scratch, y + 4 * n * t, group, bias, n)
+            finish(count, scratch, y + 4 * n * t, group, bias, added, n)
     return 0
 
 
 @cfunc(OP, **OPTIONS)
 def op_linear_q4_1(row, tid, threads, state):
-    """row: size word, rows a unit, codes, scales, in, out, high, low, xd, sums, bias (0: none),
-    y."""
+    """row: size word, rows a unit, codes, scales, in, out, high, low, xd, sums, bias and
+    residual (0: none), y."""
     rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
     codes, scales, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
     high, low, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72), i64_at(row + 80)
-    bias, y = i64_at(row + 88), i64_at(row + 96)
+    bias, residual, y = i64_at(row + 88), i64_at(row + 96), i64_at(row + 104)
     groups, blocks = (n + 15) // 16, k // 32
     scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
     for group in range(groups * tid // threads, groups * (tid + 1) // threads):
         c, s = codes + 256 * blocks * group, scales + 64 * blocks * group
         for t in range(0, rows, SLAB):
             count, here, stats = min(SLAB, rows - t), k * t, 4 * blocks * t
+            added = residual + 4 * n * t if residual else 0
             q4_1(c, s, blocks, count, high + here, low + here, xd + stats, sums + stats, scratch, 0)
-            finish(count, scratch, y + 4 * n * t, group, bias, n)
+            finish(count, scratch, y + 4 * n * t, group, bias, added, n)
     return 0
 
 
 @cfunc(OP, **OPTIONS)
 def op_linear_q8_0(row, tid, threads, state):
-    """row: size word, rows a unit, codes, scales, in, out, high, low, xd, sums, bias (0: none),
-    y."""
+    """row: size word, rows a unit, codes, scales, in, out, high, low, xd, sums, bias and
+    residual (0: none), y."""
     rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
     codes, scales, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
     high, low, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72), i64_at(row + 80)
-    bias, y = i64_at(row + 88), i64_at(row + 96)
+    bias, residual, y = i64_at(row + 88), i64_at(row + 96), i64_at(row + 104)
     groups, blocks = (n + 15) // 16, k // 32
     scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
     for group in range(groups * tid // threads, groups * (tid + 1) // threads):
         c, s = codes + 512 * blocks * group, scales + 32 * blocks * group
         for t in range(0, rows, SLAB):
             count, here, stats = min(SLAB, rows - t), k * t, 4 * blocks * t
+            added = residual + 4 * n * t if residual else 0
             q8_0(c, s, blocks, count, high + here, low + here, xd + stats, sums + stats, scratch, 0)
-            finish(count, scratch, y + 4 * n * t, group, bias, n)
+            finish(count, scratch, y + 4 * n * t, group, bias, added, n)
     return 0

@@ -28,7 +28,7 @@ LEVELS = 127 * 128
 
 @cfunc(OP, **OPTIONS)
 def op_quantize(row, tid, threads, state):
-    """row: size word, rows a unit of it, width, x, high, low, xd, sums by -8, by -128, by d.
+    """row: size word, units each, numbers of a unit, x, high, low, xd, sums by -8, by -128, by d.
 
     For each block d = largest / 16256 and n = round(x / d), whose bytes are n = 128 * high + low,
     both int8: two 8-bit dot products give the exact sum of code * n. So rounding an activation
@@ -37,16 +37,16 @@ def op_quantize(row, tid, threads, state):
     The sum of n times -8 and times -128 (int32) is where the accumulators of unsigned 4- and 8-bit
     codes start; times d (float32) is for formats with a minimum.
     """
-    rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
-    width, x, high, low = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
+    units = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
+    unit, x, high, low = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
     xd, sums8, sums128, sums_d = (
         i64_at(row + 56),
         i64_at(row + 64),
         i64_at(row + 72),
         i64_at(row + 80),
     )
-    blocks = rows * (width // 32)
-    for block in range(blocks * tid // threads, blocks * (tid + 1) // threads):
+    begin, end = units * tid // threads, units * (tid + 1) // threads
+    for block in range(unit // 32 * begin, unit // 32 * end):
         a, b = load(x + 128 * block), load(x + 128 * block + 64)
         largest = max_lanes(maximum(absolute(a), absolute(b)))
         inverse = np.float32(0)
