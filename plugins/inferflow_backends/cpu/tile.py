@@ -11,7 +11,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from inferflow_backends.cpu.isa import F32, F32V, I32, I32V, dot4
+from inferflow_backends.cpu.isa import F32, F32V, I32, I32V, declare, dot4
 from inferflow_backends.cpu.simd import (
     F16V,
     I64,
@@ -26,6 +26,9 @@ from inferflow_backends.cpu.simd import (
 
 QUERY_TILES = (1, 2, 3, 4, 8)
 """How many queries the attention tiles take at once."""
+
+STREAM_AHEAD = 4096
+"""Bytes ahead of a single token's products at which packed weights are fetched."""
 
 Quads = Callable[[Any, Any], list[Any]]
 """(builder, address of a block of 16 rows x 32 columns) -> 8 vectors of unsigned codes."""
@@ -56,6 +59,15 @@ def loop_ir(
     b.cbranch(b.icmp_signed("<", following, count), loop, end)
     b.position_at_end(end)
     return values
+
+
+def stream_ir(b: Any, address: Any) -> None:
+    """Fetches a line that is read once, past the caches that others need."""
+    pointer = ir.IntType(8).as_pointer()
+    arguments = [pointer, I32, I32, I32]
+    function = declare(b, "llvm.prefetch.p0", ir.VoidType(), arguments)
+    read, once, data = const(I32, 0), const(I32, 0), const(I32, 1)
+    b.call(function, [b.inttoptr(address, pointer), read, once, data])
 
 
 def _at(b: Any, base: Any, *terms: tuple[Any, int]) -> Any:
@@ -116,7 +128,11 @@ def blocks_rows(quads: Quads, block_bytes: int, *, minimum: bool = False) -> Any
             statistics = [b.mul(b.shl(blocks, const(I64, 2)), t) for t in tokens]
 
             def block(i: Any, totals: list[Any]) -> list[Any]:
-                vectors = quads(b, _at(b, codes, (i, block_bytes)))
+                here = _at(b, codes, (i, block_bytes))
+                if size == 1:
+                    for line in range(0, block_bytes, 64):
+                        stream_ir(b, _at(b, here, (1, STREAM_AHEAD + line)))
+                vectors = quads(b, here)
                 scale = b.fpext(load_ir(b, _at(b, scales, (i, stride)), F16V), F32V)
                 least = const(F32V, 0.0)
                 if minimum:
