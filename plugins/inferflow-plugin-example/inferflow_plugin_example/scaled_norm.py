@@ -19,4 +19,5 @@ class ScaledNorm(Norm):
         return {"weight": Param(*dims.own, dims.hidden)}
 
     def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
-        return ops.rms_norm(x, w.weight, eps=self.eps) * self.scale
+        y = ops.rms_norm(x, w.weight, eps=self.eps)
+        return ops.op("example.scale")(y, factor=self.scale)
