@@ -132,6 +132,7 @@ def blocks_rows(quads: Quads, block_bytes: int, *, minimum: bool = False) -> Any
                 if size == 1:
                     for line in range(0, block_bytes, 64):
                         stream_ir(b, _at(b, here, (1, STREAM_AHEAD + line)))
+                    stream_ir(b, _at(b, scales, (i, stride), (1, STREAM_AHEAD // 8)))
                 vectors = quads(b, here)
                 scale = b.fpext(load_ir(b, _at(b, scales, (i, stride)), F16V), F32V)
                 least = const(F32V, 0.0)
