@@ -103,7 +103,11 @@ def main() -> None:
         )
     for what in ("prefill", "decode"):
         a, b = (statistics.median(run[what] for run in runs) for runs in (mine, peers))
-        print(f"{what}: median {a:.1f} / {b:.1f} tokens/s = {a / b:.2f}x")
+        ratios = sorted(x[what] / y[what] for x, y in zip(mine, peers, strict=True))
+        print(
+            f"{what}: medians {a:.1f} / {b:.1f} tokens/s = {a / b:.2f}x; ratio within a round: "
+            f"median {statistics.median(ratios):.2f}x, {ratios[0]:.2f} to {ratios[-1]:.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from inferflow_blocks.pre_norm import PreNorm
 from inferflow_blocks.rms_norm import RMSNorm
 from inferflow_blocks.rope import Rope
 from inferflow_blocks.token_embedding import TokenEmbedding
+from inferflow_runtime.backend import choose_backend
 
 SEQUENCES = [[(7 * i + n) % 70 for i in range(n)] for n in (70, 1, 33, 5, 16, 2, 9)]
 
@@ -275,3 +276,6 @@ def test_a_second_process_compiles_nothing() -> None:
 def test_without_numba_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inferflow_backends.cpu.find_spec", lambda name: None)
     assert CPUBackend(Catalog()).available() == "numba is not installed"
+    backend, why = choose_backend("auto", Catalog())
+    assert backend.name == "numpy"
+    assert why == "numpy (not cpu: numba is not installed)"
