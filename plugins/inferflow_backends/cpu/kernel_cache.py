@@ -7,6 +7,7 @@ machine code. The folder's name holds a hash of every source, so a changed sourc
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import sys
 import tempfile
@@ -17,6 +18,8 @@ from typing import Any
 
 from numba import __version__ as numba_version
 from numba import config as numba_config
+
+log = logging.getLogger(__name__)
 
 
 def folder() -> Path:
@@ -54,7 +57,12 @@ def kernels_cached_here() -> Generator[None]:
     """Kernels that are decorated inside keep their machine code in `folder()`."""
     config: Any = numba_config
     before = config.CACHE_DIR
-    config.CACHE_DIR = str(folder())
+    cache = folder()
+    if not any(cache.iterdir()):
+        log.warning(
+            "compiling the cpu backend's kernels for this processor, once: some ten seconds"
+        )
+    config.CACHE_DIR = str(cache)
     try:
         yield
     finally:
