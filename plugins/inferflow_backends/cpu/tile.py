@@ -6,7 +6,7 @@ changes speed, never bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from llvmlite import ir
@@ -24,8 +24,8 @@ from inferflow_backends.cpu.simd import (
     store_ir,
 )
 
-QUERY_TILES = (1, 2, 3, 4, 8)
-"""How many queries the attention tiles take at once."""
+QUERY_TILES = (1, 4, 8)
+"""How many queries the attention tiles take at once; fewer are taken with rows of no meaning."""
 
 STREAM_AHEAD = 4096
 """Bytes ahead of a single token's products at which packed weights are fetched."""
@@ -205,17 +205,26 @@ def _vector_ir(b: Any, address: Any, half: bool) -> Any:
     return b.fpext(load_ir(b, address, F16V), F32V) if half else load_ir(b, address, F32V)
 
 
+def _query_tiles(b: Any, rows: Any) -> Iterator[tuple[int, Any]]:
+    """Every size, and whether it is the smallest that holds `rows`."""
+    smaller = 0
+    for size in QUERY_TILES:
+        above = b.icmp_signed(">", rows, const(I64, smaller))
+        yield size, b.and_(above, b.icmp_signed("<=", rows, const(I64, size)))
+        smaller = size
+
+
 def scores_tile(*, half: bool) -> Any:
     """(rows, q, q_stride, keys, channels, s): s[r] f32[16] = q[r] . key, for 16 keys.
 
-    `rows` is 1, 2, 3, 4 or 8; keys are [channels][16], float16 with `half`. Two sums, over the even
-    and the odd half of the channels, each in order; `channels` is even.
+    `rows` is at most 8, and s and q have room for 8; keys are [channels][16], float16 with `half`.
+    Two sums, over the first and the second half of the channels (an even number), each in order.
     """
 
     def scores(b: Any, rows: Any, q: Any, q_stride: Any, keys: Any, channels: Any, s: Any) -> Any:
         middle = b.lshr(channels, const(I64, 1))
-        for size in QUERY_TILES:
-            with b.if_then(b.icmp_signed("==", rows, const(I64, size))):
+        for size, fits in _query_tiles(b, rows):
+            with b.if_then(fits):
                 queries = [b.add(q, b.mul(q_stride, const(I64, r))) for r in range(size)]
 
                 def channel(i: Any, totals: list[Any], queries: list[Any] = queries) -> list[Any]:
@@ -246,14 +255,14 @@ def values_tile(*, half: bool) -> Any:
 
     For each row and channel: o = o * scale, then for each of `count` values in order
     fma(p[j], v[j], o). Values are [count][channels], float16 with `half`; `channels` is a multiple
-    of 16, `rows` 1, 2, 3, 4 or 8.
+    of 16, `rows` at most 8; o, p and scale have room for 8.
     """
 
     def values(b: Any, rows: Any, p: Any, scale: Any, v: Any, *rest: Any) -> Any:
         count, o, channels, _ = rest
         bytes_of = 2 if half else 4
-        for size in QUERY_TILES:
-            with b.if_then(b.icmp_signed("==", rows, const(I64, size))):
+        for size, fits in _query_tiles(b, rows):
+            with b.if_then(fits):
                 wide = 4 if size <= 4 else 2
                 whole = b.udiv(channels, const(I64, 16 * wide))
                 begin = b.mul(whole, const(I64, 16 * wide))
