@@ -241,9 +241,9 @@ import inferflow_backends.cpu.lowerings as lowerings
 from inferflow_core.catalog import Catalog
 from numba.core.registry import CPUDispatcher
 made = lowerings.Lowerings(Catalog())
-from inferflow_backends.cpu.kernels import attention, elementwise, linear, norm, quantize
-from inferflow_backends.cpu.kernels import rope, rows, team
-modules = (attention, elementwise, linear, norm, quantize, rope, rows, team)
+from inferflow_backends.cpu.kernels import append, attention, elementwise, forms, linear
+from inferflow_backends.cpu.kernels import norm, quantize, rope, rows, team
+modules = (append, attention, elementwise, forms, linear, norm, quantize, rope, rows, team)
 hits = misses = 0
 for module in modules:
     for name, item in vars(module).items():

@@ -28,8 +28,10 @@ class Lowerings:
 
         with kernels_cached_here():
             from inferflow_backends.cpu.kernels import (
+                append,
                 attention,
                 elementwise,
+                forms,
                 linear,
                 norm,
                 quantize,
@@ -38,20 +40,9 @@ class Lowerings:
             )
         self._attention, self._elementwise, self._quantize = attention, elementwise, quantize
         self._norm, self._rope = norm, rope
-        self._linear = {
-            "f32": linear.op_linear_f32,
-            "q4_0": linear.op_linear_q4_0,
-            "q4_1": linear.op_linear_q4_1,
-            "q8_0": linear.op_linear_q8_0,
-        }
-        self._products = {op.address for op in self._linear.values()}
+        self._append_ops, self._linear, self._rows, self._forms = append, linear, rows, forms.FORMS
+        self._products = {linear.op_linear_f32.address, linear.op_linear_packed.address}
         """Rows of these end with the words bias, residual and y."""
-        self._rows = {
-            "f32": rows.op_rows_f32,
-            "q4_0": rows.op_rows_q4_0,
-            "q4_1": rows.op_rows_q4_1,
-            "q8_0": rows.op_rows_q8_0,
-        }
         self._by_op: dict[str, Callable[[Lowering, Node], bool]] = {
             "add": self._add,
             "mul": self._mul,
@@ -174,14 +165,14 @@ class Lowerings:
         if packed.format == "f32":
             a, c = low.input(x), low.output(out)
             words = [size[0], rows, address(packed.codes), k, n, a, added, 0, c]
-            low.row(self._linear["f32"], words, [a], [c])
+            low.row(self._linear.op_linear_f32, words, [a], [c])
             return True
         form = self._quantized(low, x, size[0], rows, k)
         sums = form[{"q4_0": 3, "q8_0": 4, "q4_1": 5}[packed.format]]
         c = low.output(out)
         words = [size[0], rows, address(packed.codes), address(packed.scales), k, n]
-        words += [*form[:3], sums, added, 0, c]
-        low.row(self._linear[packed.format], words, form, [c])
+        words += [self._forms[packed.format], *form[:3], sums, added, 0, c]
+        low.row(self._linear.op_linear_packed, words, form, [c])
         return True
 
     def _quantized(self, low: Lowering, x: Value, word: int, rows: int, k: int) -> list[int]:
@@ -206,7 +197,9 @@ class Lowerings:
         packed = low.memory.packed(weight.path)
         c = low.output(out)
         words = [*size, address(packed.codes), address(packed.scales), column, c]
-        low.row(self._rows[packed.format], words, [], [c])
+        plain = packed.format == "f32"
+        op = self._rows.op_rows_f32 if plain else self._rows.op_rows_packed
+        low.row(op, words if plain else [*words, self._forms[packed.format]], [], [c])
         return True
 
     def _append(self, low: Lowering, node: Node) -> bool:
@@ -219,10 +212,10 @@ class Lowerings:
         if cache.ndim == 5:
             words = [c, a, heads, width, low.memory.half]
             split = (int(State.TOKENS), heads, width)
-            low.row(self._attention.op_append_keys, words, [a], [c], split=split)
+            low.row(self._append_ops.op_append_keys, words, [a], [c], split=split)
         else:
             words = [c, a, heads, width, low.memory.half, padded(width)]
-            low.row(self._attention.op_append_values, words, [a], [c])
+            low.row(self._append_ops.op_append_values, words, [a], [c])
         return True
 
     def _attend(self, low: Lowering, node: Node) -> bool:

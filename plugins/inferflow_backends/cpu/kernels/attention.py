@@ -1,4 +1,4 @@
-"""Attention over the paged cache, and the writes into it.
+"""Attention over the paged cache.
 
 Keys lie as [page][kv head][tile of 16 positions][channel][16], values as [page][kv head][slot]
 [channel, padded to 16], float32 or float16. A query walks its keys in tiles of 16 at absolute
@@ -26,7 +26,6 @@ from inferflow_backends.cpu.simd import (
     load,
     max_lanes,
     mul,
-    set_f16,
     set_f32,
     splat,
     store,
@@ -41,7 +40,7 @@ values_f32, values_f16 = values_tile(half=False), values_tile(half=True)
 
 TOKENS, SEQUENCES = 8 * State.TOKENS, 8 * State.SEQUENCES
 TABLE_WIDTH, PAGE_TOKENS = 8 * State.TABLE_WIDTH, 8 * State.PAGE_TOKENS
-POSITIONS, SEQ_OF, OFFSETS = 8 * State.POSITIONS, 8 * State.SEQ_OF, 8 * State.OFFSETS
+POSITIONS, OFFSETS = 8 * State.POSITIONS, 8 * State.OFFSETS
 TABLES = 8 * State.BLOCK_TABLES
 SCRATCH, SCRATCH_BYTES = 8 * State.SCRATCH, 8 * State.SCRATCH_BYTES
 
@@ -55,53 +54,6 @@ P, SCALE, TOP, TOTAL, ALL_TOP, ALL_TOTAL, Q = 0, 512, 576, 640, 704, 768, 832
 """Offsets in a thread's scratch: weights [8][16], and for each row the factor of its sums so far,
 the largest score and the denominator of the part and of all parts; then the queries [8][width], the
 sums of the part and of all parts [8][padded]."""
-
-
-@cfunc(OP, **OPTIONS)
-def op_append_keys(row, tid, threads, state):
-    """row: keys, x, kv heads, width, half (1: float16)."""
-    keys, x, heads, width = i64_at(row + 8), i64_at(row + 16), i64_at(row + 24), i64_at(row + 32)
-    half = i64_at(row + 40)
-    tokens, page_tokens = i64_at(state + TOKENS), i64_at(state + PAGE_TOKENS)
-    positions, seq_of = i64_at(state + POSITIONS), i64_at(state + SEQ_OF)
-    tables, table_width = i64_at(state + TABLES), i64_at(state + TABLE_WIDTH)
-    for r in range(tokens * heads * tid // threads, tokens * heads * (tid + 1) // threads):
-        t, head = r // heads, r % heads
-        position = i32_at(positions + 4 * t)
-        entry = i32_at(seq_of + 4 * t) * table_width + position // page_tokens
-        page, slot = i32_at(tables + 4 * entry), position % page_tokens
-        tile = (page * heads + head) * (page_tokens // 16) + slot // 16
-        place = 16 * width * tile + slot % 16
-        for i in range(width):
-            number = f32_at(x + 4 * (width * r + i))
-            if half:
-                set_f16(keys + 2 * (place + 16 * i), number)
-            else:
-                set_f32(keys + 4 * (place + 16 * i), number)
-    return 0
-
-
-@cfunc(OP, **OPTIONS)
-def op_append_values(row, tid, threads, state):
-    """row: values, x, kv heads, width, half (1: float16), padded width."""
-    values, x, heads, width = i64_at(row + 8), i64_at(row + 16), i64_at(row + 24), i64_at(row + 32)
-    half, padded = i64_at(row + 40), i64_at(row + 48)
-    tokens, page_tokens = i64_at(state + TOKENS), i64_at(state + PAGE_TOKENS)
-    positions, seq_of = i64_at(state + POSITIONS), i64_at(state + SEQ_OF)
-    tables, table_width = i64_at(state + TABLES), i64_at(state + TABLE_WIDTH)
-    for r in range(tokens * heads * tid // threads, tokens * heads * (tid + 1) // threads):
-        t, head = r // heads, r % heads
-        position = i32_at(positions + 4 * t)
-        entry = i32_at(seq_of + 4 * t) * table_width + position // page_tokens
-        page, slot = i32_at(tables + 4 * entry), position % page_tokens
-        place = padded * ((page * heads + head) * page_tokens + slot)
-        for i in range(width):
-            number = f32_at(x + 4 * (width * r + i))
-            if half:
-                set_f16(values + 2 * (place + i), number)
-            else:
-                set_f32(values + 4 * (place + i), number)
-    return 0
 
 
 @njit(int64(int64, int64, int64, int64, int64), **INNER)

@@ -6,6 +6,7 @@ tokens differ in speed alone.
 
 from numba import cfunc, int64, njit
 
+from inferflow_backends.cpu.kernels.forms import Q4_0, Q4_1, code_bytes, scale_bytes
 from inferflow_backends.cpu.kernels.options import INNER, OP, OPTIONS
 from inferflow_backends.cpu.simd import add, f32_at, i64_at, load, set_f32, store
 from inferflow_backends.cpu.tape import State
@@ -66,60 +67,28 @@ def op_linear_f32(row, tid, threads, state):
 
 
 @cfunc(OP, **OPTIONS)
-def op_linear_q4_0(row, tid, threads, state):
-    """row: size word, rows a unit, codes, scales, in, out, high, low, xd, sums, bias and
+def op_linear_packed(row, tid, threads, state):
+    """row: size word, rows a unit, codes, scales, in, out, form, high, low, xd, sums, bias and
     residual (0: none), y."""
     rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
     codes, scales, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
-    high, low, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72), i64_at(row + 80)
-    bias, residual, y = i64_at(row + 88), i64_at(row + 96), i64_at(row + 104)
+    form, high, low = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72)
+    xd, sums, bias = i64_at(row + 80), i64_at(row + 88), i64_at(row + 96)
+    residual, y = i64_at(row + 104), i64_at(row + 112)
     groups, blocks = (n + 15) // 16, k // 32
     scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
     for group in range(groups * tid // threads, groups * (tid + 1) // threads):
-        c, s = codes + 256 * blocks * group, scales + 32 * blocks * group
+        c = codes + code_bytes(form) * blocks * group
+        s = scales + scale_bytes(form) * blocks * group
         for t in range(0, rows, SLAB):
-            count, here, stats = min(SLAB, rows - t), k * t, 4 * blocks * t
+            count, x, stats = min(SLAB, rows - t), k * t, 4 * blocks * t
+            d, m = xd + stats, sums + stats
+            if form == Q4_0:
+                q4_0(c, s, blocks, count, high + x, low + x, d, m, scratch, 0)
+            elif form == Q4_1:
+                q4_1(c, s, blocks, count, high + x, low + x, d, m, scratch, 0)
+            else:
+                q8_0(c, s, blocks, count, high + x, low + x, d, m, scratch, 0)
             added = residual + 4 * n * t if residual else 0
-            q4_0(c, s, blocks, count, high + here, low + here, xd + stats, sums + stats, scratch, 0)
-            finish(count, scratch, y + 4 * n * t, group, bias, added, n)
-    return 0
-
-
-@cfunc(OP, **OPTIONS)
-def op_linear_q4_1(row, tid, threads, state):
-    """row: size word, rows a unit, codes, scales, in, out, high, low, xd, sums, bias and
-    residual (0: none), y."""
-    rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
-    codes, scales, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
-    high, low, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72), i64_at(row + 80)
-    bias, residual, y = i64_at(row + 88), i64_at(row + 96), i64_at(row + 104)
-    groups, blocks = (n + 15) // 16, k // 32
-    scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
-    for group in range(groups * tid // threads, groups * (tid + 1) // threads):
-        c, s = codes + 256 * blocks * group, scales + 64 * blocks * group
-        for t in range(0, rows, SLAB):
-            count, here, stats = min(SLAB, rows - t), k * t, 4 * blocks * t
-            added = residual + 4 * n * t if residual else 0
-            q4_1(c, s, blocks, count, high + here, low + here, xd + stats, sums + stats, scratch, 0)
-            finish(count, scratch, y + 4 * n * t, group, bias, added, n)
-    return 0
-
-
-@cfunc(OP, **OPTIONS)
-def op_linear_q8_0(row, tid, threads, state):
-    """row: size word, rows a unit, codes, scales, in, out, high, low, xd, sums, bias and
-    residual (0: none), y."""
-    rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
-    codes, scales, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
-    high, low, xd, sums = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72), i64_at(row + 80)
-    bias, residual, y = i64_at(row + 88), i64_at(row + 96), i64_at(row + 104)
-    groups, blocks = (n + 15) // 16, k // 32
-    scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
-    for group in range(groups * tid // threads, groups * (tid + 1) // threads):
-        c, s = codes + 512 * blocks * group, scales + 32 * blocks * group
-        for t in range(0, rows, SLAB):
-            count, here, stats = min(SLAB, rows - t), k * t, 4 * blocks * t
-            added = residual + 4 * n * t if residual else 0
-            q8_0(c, s, blocks, count, high + here, low + here, xd + stats, sums + stats, scratch, 0)
             finish(count, scratch, y + 4 * n * t, group, bias, added, n)
     return 0

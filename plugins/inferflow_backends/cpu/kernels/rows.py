@@ -4,6 +4,7 @@ import numpy as np
 from numba import cfunc
 
 from inferflow_backends.cpu.kernels.elementwise import begin
+from inferflow_backends.cpu.kernels.forms import Q4_0, Q4_1, Q8_0, code_bytes, scale_bytes
 from inferflow_backends.cpu.kernels.options import OP, OPTIONS
 from inferflow_backends.cpu.simd import f16_at, f32_at, i32_at, i64_at, set_f32, u8_at
 
@@ -22,59 +23,29 @@ def op_rows_f32(row, tid, threads, state):
 
 
 @cfunc(OP, **OPTIONS)
-def op_rows_q4_0(row, tid, threads, state):
-    """row: size word, width, codes, scales, ids (word), out."""
+def op_rows_packed(row, tid, threads, state):
+    """row: size word, width, codes, scales, ids (word), out, form."""
     count, width = i64_at(state + 8 * i64_at(row + 8)), i64_at(row + 16)
     codes, scales = i64_at(row + 24), i64_at(row + 32)
-    ids, out = i64_at(state + 8 * i64_at(row + 40)), i64_at(row + 48)
+    ids, out, form = i64_at(state + 8 * i64_at(row + 40)), i64_at(row + 48), i64_at(row + 56)
     blocks = width // 32
     for t in range(count):
         n = i32_at(ids + 4 * t)
         for block in range(blocks * tid // threads, blocks * (tid + 1) // threads):
             place = (n // 16) * blocks + block
-            d = f16_at(scales + 32 * place + 2 * (n % 16))
+            home = codes + code_bytes(form) * place + 4 * (n % 16)
+            d = f16_at(scales + scale_bytes(form) * place + 2 * (n % 16))
+            least = np.float32(0)
+            if form == Q4_1:
+                least = f16_at(scales + scale_bytes(form) * place + 32 + 2 * (n % 16))
             for i in range(32):
                 quad = i // 4
-                byte = u8_at(codes + 256 * place + 64 * (quad // 2) + 4 * (n % 16) + i % 4)
-                code = (byte >> 4) if quad % 2 else (byte & 15)
-                set_f32(out + 4 * (width * t + 32 * block + i), d * np.float32(code - 8))
-    return 0
-
-
-@cfunc(OP, **OPTIONS)
-def op_rows_q4_1(row, tid, threads, state):
-    """row: size word, width, codes, scales, ids (word), out."""
-    count, width = i64_at(state + 8 * i64_at(row + 8)), i64_at(row + 16)
-    codes, scales = i64_at(row + 24), i64_at(row + 32)
-    ids, out = i64_at(state + 8 * i64_at(row + 40)), i64_at(row + 48)
-    blocks = width // 32
-    for t in range(count):
-        n = i32_at(ids + 4 * t)
-        for block in range(blocks * tid // threads, blocks * (tid + 1) // threads):
-            place = (n // 16) * blocks + block
-            d = f16_at(scales + 64 * place + 2 * (n % 16))
-            least = f16_at(scales + 64 * place + 32 + 2 * (n % 16))
-            for i in range(32):
-                quad = i // 4
-                byte = u8_at(codes + 256 * place + 64 * (quad // 2) + 4 * (n % 16) + i % 4)
-                code = (byte >> 4) if quad % 2 else (byte & 15)
-                set_f32(out + 4 * (width * t + 32 * block + i), d * np.float32(code) + least)
-    return 0
-
-
-@cfunc(OP, **OPTIONS)
-def op_rows_q8_0(row, tid, threads, state):
-    """row: size word, width, codes, scales, ids (word), out."""
-    count, width = i64_at(state + 8 * i64_at(row + 8)), i64_at(row + 16)
-    codes, scales = i64_at(row + 24), i64_at(row + 32)
-    ids, out = i64_at(state + 8 * i64_at(row + 40)), i64_at(row + 48)
-    blocks = width // 32
-    for t in range(count):
-        n = i32_at(ids + 4 * t)
-        for block in range(blocks * tid // threads, blocks * (tid + 1) // threads):
-            place = (n // 16) * blocks + block
-            d = f16_at(scales + 32 * place + 2 * (n % 16))
-            for i in range(32):
-                code = u8_at(codes + 512 * place + 64 * (i // 4) + 4 * (n % 16) + i % 4)
-                set_f32(out + 4 * (width * t + 32 * block + i), d * np.float32(code - 128))
+                if form == Q8_0:
+                    code = u8_at(home + 64 * quad + i % 4) - 128
+                else:
+                    byte = u8_at(home + 64 * (quad // 2) + i % 4)
+                    code = (byte >> 4) if quad % 2 else (byte & 15)
+                    code -= 8 if form == Q4_0 else 0
+                number = d * np.float32(code) + least
+                set_f32(out + 4 * (width * t + 32 * block + i), number)
     return 0
