@@ -17,7 +17,7 @@ def load(
     model: str | Path,
     *,
     backend: str | None = None,
-    set: Iterable[str] | Mapping[str, Any] = (),
+    set: Iterable[str] | Mapping[str, Any] | None = None,
     catalog: "Catalog | None" = None,
     pull: Callable[[int, int | None], None] | None = None,
 ) -> "LoadedModel":
@@ -32,5 +32,5 @@ def load(
 
     catalog = catalog or Catalog()
     return catalog.get("engine", "continuous").open(
-        model, catalog=catalog, backend=backend, set=set, pull=pull
+        model, catalog=catalog, backend=backend, set=set or (), pull=pull
     )

@@ -400,7 +400,7 @@ class LoadedModel(Protocol):
 
     def generate(
         self,
-        prompt: str | None = None,
+        prompt: str | Sequence[int] | Sequence[Mapping[str, Any]] | None = None,
         *,
         ids: Sequence[int] | None = None,
         messages: Sequence[Mapping[str, Any]] | None = None,
@@ -411,7 +411,8 @@ class LoadedModel(Protocol):
         ignore_stop_ids: bool = False,
         **sampling: float,
     ) -> Iterator[TokenEvent]:
-        """The events of one sequence after a text, ids or a conversation. `sampling` overrides
+        """The events of one sequence after a text, ids or a conversation (`prompt` may be any of
+        them; the keywords say which). `sampling` overrides
         fields of the samplers by name. Leaving the iterator early cancels it."""
         ...
 

@@ -3,7 +3,7 @@
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -72,7 +72,7 @@ class Model:
 
     def generate(
         self,
-        prompt: str | None = None,
+        prompt: str | Sequence[int] | Sequence[Mapping[str, Any]] | None = None,
         *,
         ids: Sequence[int] | None = None,
         messages: Sequence[Mapping[str, Any]] | None = None,
@@ -83,13 +83,17 @@ class Model:
         ignore_stop_ids: bool = False,
         **sampling: float,
     ) -> Iterator[TokenEvent]:
-        """Without `max_tokens`, up to the end of the context. Raises RequestError at once, not
-        when the iterator is first asked."""
+        """`prompt` is a text, token ids or messages. Without `max_tokens`, up to the end of the
+        context. Raises RequestError at once, not when the iterator is first asked."""
         if sum(given is not None for given in (prompt, ids, messages)) != 1:
             raise RequestError("give one of a prompt, ids and messages")
-        if prompt is not None:
+        if isinstance(prompt, str):
             ids = self.tokenizer.encode(prompt)
-        elif messages is not None:
+        elif prompt and all(isinstance(item, Mapping) for item in prompt):
+            messages = cast("Sequence[Mapping[str, Any]]", prompt)
+        elif prompt is not None:
+            ids = cast("Sequence[int]", prompt)
+        if messages is not None:
             ids = self.render(messages)
         request = Request(
             ids=tuple(ids or ()),

@@ -70,7 +70,8 @@ class Model:
         self.tokenizer = Tokenizer()
         self.engine = Engine()
         self.plan = SimpleNamespace(
-            run=SimpleNamespace(backend="numpy", page_tokens=16), model=SimpleNamespace(vocab=8)
+            run=SimpleNamespace(backend="numpy", page_tokens=16, samplers=()),
+            model=SimpleNamespace(vocab=8),
         )
         self.closed = 0
         self.opened_with: tuple[Any, ...] = ()

@@ -33,7 +33,14 @@ path = "{path}"
 [run]
 samplers = [{{ use = "example.no_repeat", no_repeat = {size} }}, {{ use = "temperature" }}]
 """
-ENTRIES = {("norm", "example.scaled_norm"), ("sampler", "example.no_repeat")}
+ENTRIES = {
+    ("norm", "example.scaled_norm"),
+    ("norm", "example.squash_norm"),
+    ("sampler", "example.no_repeat"),
+    ("op", "example.scale"),
+    ("op", "example.softsign"),
+    ("kernel", "example.scale@cpu"),
+}
 
 
 class Environment:
