@@ -25,7 +25,8 @@ class FormatSuite(EntrySuite):
     def numbers(self) -> tuple[list[float], tuple[int, int]]:
         shape = (3, 2 * self.make().block)
         rng = random.Random(0)
-        return [rng.gauss(0, 1) for _ in range(shape[0] * shape[1])], shape
+        numbers = array("f", (rng.gauss(0, 1) for _ in range(shape[0] * shape[1])))
+        return numbers.tolist(), shape
 
     def test_block_sizes(self) -> None:
         made = self.make()

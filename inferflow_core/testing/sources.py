@@ -10,16 +10,17 @@ from inferflow_core.testing.registered import EntrySuite
 
 
 class SourceSuite(EntrySuite):
-    """Give `name`, `make`, and references that the source must refuse."""
+    """Give `name`, a well-formed reference to nothing, and references that must be refused."""
 
     kind: ClassVar[str] = "source"
+    absent: ClassVar[str]
     bad_references: ClassVar[tuple[str, ...]] = ("",)
 
     def make(self) -> Source:
         return self.entry()()
 
     def test_what_is_not_there_is_not_located(self) -> None:
-        assert self.make().locate("surely/not/there==0.0.0") is None
+        assert self.make().locate(self.absent) is None
 
     def test_bad_references_are_refused(self) -> None:
         for reference in self.bad_references:

@@ -10,8 +10,10 @@ class LocalSource:
     """Nothing is copied and nothing is fetched."""
 
     def locate(self, reference: str, *, sha256: str | None = None) -> Path | None:
-        path = Path(reference.removeprefix("local:")).expanduser()
-        return path if path.exists() else None
+        """None for an empty reference too: it is a forgotten path, not the current folder."""
+        name = reference.removeprefix("local:")
+        path = Path(name).expanduser()
+        return path if name and path.exists() else None
 
     def pull(
         self, reference: str, *, sha256: str | None, progress: Callable[[int, int | None], None]
