@@ -25,14 +25,3 @@ def test_a_prompt_is_a_text_or_ids(shared: Path) -> None:
             model.generate([{"role": "user", "content": "hi"}])
         with pytest.raises(RequestError):
             model.generate([])
-
-
-def test_the_page_names_every_argument() -> None:
-    import inspect
-
-    from inferflow_core.interfaces import LoadedModel
-
-    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text("utf-8")
-    for function in (inferflow_core.load, LoadedModel.logits, LoadedModel.hidden):
-        for name in inspect.signature(function).parameters:
-            assert name in ("self", "chunk") or name in page, name
