@@ -236,6 +236,14 @@ def test_an_op_with_a_kernel_joins_the_tape() -> None:
     assert seen == ["xyz.twice"]
 
 
+def test_a_processor_without_float16_conversions_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("inferflow_backends.cpu.isa.features", lambda: frozenset({"sse2"}))
+    monkeypatch.setattr("inferflow_backends.cpu.isa._target", lambda: ("x86_64-linux", "", ""))
+    assert CPUBackend(Catalog()).available() == "the processor has no F16C"
+
+
 COUNT_MISSES = """
 import inferflow_backends.cpu.lowerings as lowerings
 from inferflow_core.catalog import Catalog

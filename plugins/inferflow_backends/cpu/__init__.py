@@ -25,7 +25,11 @@ class CPUBackend:
         self._table = OpTable(catalog)
 
     def available(self) -> str:
-        return "" if find_spec("numba") else "numba is not installed"
+        if not find_spec("numba"):
+            return "numba is not installed"
+        from inferflow_backends.cpu.isa import lacking
+
+        return lacking()
 
     def native(self) -> frozenset[str]:
         """The ops that stay whole: those with kernels, and those that numpy runs whole."""

@@ -33,6 +33,15 @@ def _target() -> tuple[str, str, str]:
     return context.codegen().magic_tuple()
 
 
+def lacking() -> str:
+    """What the processor must have and has not, in words; empty where all is well.
+
+    LLVM turns a float16 conversion without F16C into a call of a function that is not there.
+    """
+    x86 = _target()[0].startswith(("x86_64", "i686"))
+    return "the processor has no F16C" if x86 and "f16c" not in features() else ""
+
+
 def dot4_name() -> str:
     """Which lowering `dot4` has here: `avx512vnni`, `avx2` or `generic`."""
     found = features()
