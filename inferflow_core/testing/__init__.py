@@ -25,6 +25,7 @@ from inferflow_core.testing.blocks import (
 )
 from inferflow_core.testing.files import LoaderSuite, NamesSuite, SpecSuite
 from inferflow_core.testing.formats import FormatSuite
+from inferflow_core.testing.ops import OpSuite
 from inferflow_core.testing.samplers import SamplerSuite
 from inferflow_core.testing.sources import SourceSuite
 from inferflow_core.testing.tokenizers import TokenizerSuite
@@ -42,6 +43,7 @@ __all__ = [
     "ModelSuite",
     "NamesSuite",
     "NormSuite",
+    "OpSuite",
     "PositionSuite",
     "RouterSuite",
     "SamplerSuite",

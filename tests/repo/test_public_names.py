@@ -12,6 +12,7 @@ PUBLIC = {
     testing: {
         *("BackendSuite", "BlockSuite", "EmbeddingSuite", "FFNSuite", "FormatSuite", "HeadSuite"),
         *("LayerSuite", "LoaderSuite", "MixerSuite", "ModelSuite", "NamesSuite", "NormSuite"),
+        "OpSuite",
         *("PositionSuite", "RouterSuite", "SamplerSuite", "SourceSuite", "SpecSuite"),
         *("TokenizerSuite",),
     },
