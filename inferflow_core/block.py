@@ -262,7 +262,7 @@ class Embedding(Block):
 
 
 class Head(Block):
-    """x [rows, hidden] -> a named result. `tied_to_table` heads read `ctx.token_table`."""
+    """x [rows, hidden] -> a named result. A tied head reads `ctx.token_table`."""
 
     kind = "head"
     tied_weight: ClassVar[str] = "weight"

@@ -113,7 +113,7 @@ class Lowering:
             self.arena.give_back(buffer)
 
     def quantized(self, value: Value, sizes: Sequence[int]) -> tuple[list[Array], bool]:
-        """The buffers of a value's 8-bit form, and whether they are new (still to be filled)."""
+        """The buffers of a value's packed form, and whether they are new (still to be filled)."""
         owner = self.owner(value)
         new = owner not in self._quantized
         if new:

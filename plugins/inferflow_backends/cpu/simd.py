@@ -115,12 +115,6 @@ def load(b: Any, address: Any) -> Any:
     return load_ir(b, address, F32V)
 
 
-@operation(f32v, i64)
-def load_f16(b: Any, address: Any) -> Any:
-    """16 halves, as float32."""
-    return b.fpext(load_ir(b, address, F16V), F32V)
-
-
 @operation(f32v, i64, i64)
 def load_first(b: Any, address: Any, count: Any) -> Any:
     """The first `count` lanes from memory (all 16 are read), the others 0."""
