@@ -33,7 +33,7 @@ def op_quantize(row, tid, threads, state):
     For each block d = largest / 16256 and n = round(x / d), whose bytes are n = 128 * high + low,
     both int8: two 8-bit dot products give the exact sum of code * n. So rounding an activation
     costs 2^-15 of the largest of its block, and packed weights give the logits of their float32
-    values to about 2e-4 (rms); 8 bits cost 2 % and save a quarter of the time of a prompt's linears.
+    values to about 2e-4 (rms); 8 bits cost 2 % and save a quarter of a linear's time in prefill.
     The sum of n times -8 and times -128 (int32) is where the accumulators of unsigned 4- and 8-bit
     codes start; times d (float32) is for formats with a minimum.
     """
