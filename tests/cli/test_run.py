@@ -34,7 +34,10 @@ def test_sampling_and_stats(inferflow: Any, model: Any) -> None:
     request = model.engine.requests[0]
     assert request.sampling == {"temperature": 0, "top_k": 3, "top_p": 0.5, "min_p": 0.1}
     assert (request.seed, request.stop, request.max_tokens) == (7, ("a", "b"), 5)
-    assert "3 tokens" in done.err
+    lines = done.err.splitlines()
+    assert [line.split()[0] for line in lines] == ["load", "prompt", "answer"]
+    assert "answer  3 tokens" in lines[2]
+    assert lines[2].endswith("finish: stop")
     assert done.out == "Hello, world 😀\n"
 
 

@@ -1,15 +1,15 @@
 """`inferflow run MODEL PROMPT`: one answer, as it is made."""
 
 import sys
-import time
 
 import click
 
 from inferflow_core.errors import EngineError, UsageError
-from inferflow_core.interfaces import LoadedModel, Request, TokenEvent
+from inferflow_core.interfaces import LoadedModel, Request
 from inferflow_server.cli.model import opened
 from inferflow_server.cli.options import ModelOptions, model_argument, model_options
 from inferflow_server.cli.output import note
+from inferflow_server.cli.speed import Stopwatch
 
 MAX_PIPED = 8 << 20
 
@@ -27,7 +27,7 @@ MAX_PIPED = 8 << 20
 @click.option("--min-p", type=click.FloatRange(0, 1))
 @click.option("--seed", type=int, help="Makes the answer repeatable.")
 @click.option("--stop", multiple=True, metavar="TEXT", help="Ends the answer before TEXT.")
-@click.option("--stats", is_flag=True, help="Print speed on stderr.")
+@click.option("--stats", is_flag=True, help="Print speed on stderr: load, prompt, answer.")
 def command(
     options: ModelOptions,
     prompt: str | None,
@@ -55,10 +55,9 @@ def command(
             seed=seed,
             stop=stop,
         )
-        start = time.perf_counter()
-        first, last = _print(model, request)
+        watch = _print(model, request)
         if stats:
-            _stats(load_s, first - start, time.perf_counter() - first, last)
+            note(watch.footer(load_s))
 
 
 def _prompt(given: str | None) -> str:
@@ -85,29 +84,20 @@ def has_template(model: LoadedModel) -> bool:
     return model.tokenizer.chat_template is not None
 
 
-def _print(model: LoadedModel, request: Request) -> tuple[float, TokenEvent]:
-    """Writes the answer; gives the time of its first token, and its last event."""
+def _print(model: LoadedModel, request: Request) -> Stopwatch:
+    """Writes the answer; gives its times."""
+    watch = Stopwatch()
     stream = model.engine.submit(request)
-    first = 0.0
     try:
         for event in stream:
-            first = first or time.perf_counter()
+            watch.see(event)
             sys.stdout.write(event.text)
             sys.stdout.flush()
             if event.finish == "error":
                 raise EngineError(event.error or "the generation failed")
             if event.finish is not None:
                 sys.stdout.write("\n")
-                return first, event
+                return watch
     finally:
         stream.cancel()
     raise EngineError("the answer has no end")
-
-
-def _stats(load_s: float, first_s: float, rest_s: float, last: TokenEvent) -> None:
-    rate = (last.completion_tokens - 1) / rest_s if last.completion_tokens > 1 else 0.0
-    note(
-        f"load {load_s:.2f} s · prompt {last.prompt_tokens} tokens, first token after "
-        f"{first_s:.2f} s · {last.completion_tokens} tokens, {rate:.1f} tokens/s · "
-        f"finish: {last.finish}"
-    )
