@@ -14,7 +14,7 @@ test: .venv/dev        ## every test
 	$(BIN)/python -m pytest
 
 fast: .venv/dev        ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 types: .venv/dev       ## pyright
 	$(BIN)/pyright --pythonpath $(BIN)/python
