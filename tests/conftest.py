@@ -1,11 +1,15 @@
 """Fixtures for every test."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from inferflow_core.catalog import Catalog
+
+sys.path.insert(0, str(Path(__file__).parent))
+import tiny_llama
 
 SHARED = Path(os.environ.get("INFERFLOW_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 """Tests that were copied away from the checkout find the data by the variable."""
@@ -23,3 +27,12 @@ def shared() -> Path:
 def installed() -> Catalog:
     """The catalog of what is installed."""
     return Catalog()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model that says words: `checkpoint/`, and its numbers as `model.gguf`."""
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny_llama.write_checkpoint(folder / "checkpoint")
+    tiny_llama.write_gguf(folder / "model.gguf")
+    return folder
