@@ -8,13 +8,13 @@ from inferflow_core.spec.field_types import Named, Plugin
 from inferflow_core.spec.nodes import Node, Section
 from inferflow_core.spec.reader import to_node
 
-DEFAULT_SAMPLERS = ("temperature", "top_k", "top_p", "min_p")
+DEFAULT_SAMPLERS = ("temperature", "top_k", "tfs", "typical", "top_p", "min_p", "fsd")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """The keys of `[run]`. `samplers` is the chain in order; without it the four usual ones, each
-    with defaults that change nothing."""
+    """The keys of `[run]`. `samplers` is the chain in order; without it the usual ones, each with
+    defaults that change nothing."""
 
     backend: Annotated[str, Named("backend", auto=True)] = "auto"
     engine: Annotated[str, Named("engine")] = "continuous"

@@ -1,10 +1,13 @@
 """Every sampler keeps the conformance suite, with fields that do something."""
 
+from inferflow_samplers.fsd import FSD
 from inferflow_samplers.greedy import Greedy
 from inferflow_samplers.min_p import MinP
 from inferflow_samplers.temperature import Temperature
+from inferflow_samplers.tfs import TFS
 from inferflow_samplers.top_k import TopK
 from inferflow_samplers.top_p import TopP
+from inferflow_samplers.typical import Typical
 
 from inferflow_core.interfaces import Sampler
 from inferflow_core.testing import SamplerSuite
@@ -43,3 +46,24 @@ class TestMinP(SamplerSuite):
 
     def make(self) -> Sampler:
         return MinP(min_p=0.1)
+
+
+class TestTFS(SamplerSuite):
+    name = "tfs"
+
+    def make(self) -> Sampler:
+        return TFS(tfs_z=0.9)
+
+
+class TestTypical(SamplerSuite):
+    name = "typical"
+
+    def make(self) -> Sampler:
+        return Typical(typical_p=0.7)
+
+
+class TestFSD(SamplerSuite):
+    name = "fsd"
+
+    def make(self) -> Sampler:
+        return FSD(fsd_k=6, fsd_random=4)

@@ -90,7 +90,7 @@ class Top:
 
 def _fill(catalog: Catalog) -> Catalog:
     """The names beside blocks that a spec may need."""
-    for name in ("greedy", "temperature", "top_k", "top_p", "min_p"):
+    for name in ("greedy", "temperature", "top_k", "tfs", "typical", "top_p", "min_p", "fsd"):
         catalog.add("sampler", name, Top)
     for kind, names in {
         "names": ("hf_llama", "gguf", "llama2c"),
