@@ -31,8 +31,5 @@ def installed() -> Catalog:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model that says words: `checkpoint/`, and its numbers as `model.gguf`."""
-    folder = tmp_path_factory.mktemp("tiny")
-    tiny_llama.write_checkpoint(folder / "checkpoint")
-    tiny_llama.write_gguf(folder / "model.gguf")
-    return folder
+    """A folder with a model that says words, `checkpoint/` and `model.gguf`, and a `text.txt`."""
+    return tiny_llama.write_all(tmp_path_factory.mktemp("tiny"))

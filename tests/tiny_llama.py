@@ -1,7 +1,7 @@
 """A Llama of a few thousand random numbers, as a checkpoint folder and as a GGUF file.
 
 Its tokenizer, chat template and layout are those of real models; what it says is a row of words.
-`python tests/tiny_llama.py FOLDER` writes FOLDER/checkpoint and FOLDER/model.gguf.
+`python tests/tiny_llama.py FOLDER` writes `checkpoint/`, `model.gguf` and `text.txt` there.
 """
 
 import json
@@ -26,6 +26,13 @@ TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
+
+def write_all(folder: Path) -> Path:
+    write_checkpoint(folder / "checkpoint")
+    write_gguf(folder / "model.gguf")
+    (folder / "text.txt").write_text(" ".join(WORDS * 20) + "\n", "utf-8")
+    return folder
 
 
 def write_checkpoint(folder: Path) -> Path:
@@ -156,5 +163,4 @@ def gguf_name(name: str) -> str:
 
 
 if __name__ == "__main__":
-    write_checkpoint(Path(sys.argv[1]) / "checkpoint")
-    write_gguf(Path(sys.argv[1]) / "model.gguf")
+    write_all(Path(sys.argv[1]))

@@ -10,12 +10,12 @@ A page is README.md or a Markdown file in docs/. Its fenced blocks, in order:
     ```toml, ```json            must parse
     ```text                     output or illustration
 
-The work folder holds `model.gguf` and `checkpoint/`, a tiny Llama (`tests/tiny_llama.py FOLDER`
-makes them, to try a page by hand), and `smollm2-135m-instruct` may be named. The folder and
-exported variables go on from block to block. A line `inferflow serve …` stays in the background
-until the page ends or serves on the same port again; it gets a free port, which 127.0.0.1:8000 and
-localhost:8000 (or the line's own --port) then mean on that page. A page with `pip install` gets an
-environment of its own.
+The work folder holds `model.gguf` and `checkpoint/`, a tiny Llama, and `text.txt`
+(`python tests/tiny_llama.py FOLDER` makes them, to try a page by hand); `smollm2-135m-instruct` may
+be named. The folder and exported variables go on from block to block. A line `inferflow serve …`
+stays in the background until the page ends or serves on the same port again; it gets a free port,
+which 127.0.0.1:8000 and localhost:8000 (or the line's own --port) then mean on that page. A page
+with `pip install` gets an environment of its own.
 """
 
 import json

@@ -23,8 +23,17 @@ COLUMNS = ("batch", "prefill_tokens_per_s", "decode_tokens_per_s", "first_token_
 @click.command("bench")
 @model_argument
 @model_options
-@click.option("--prompt", "prompt_tokens", type=click.IntRange(1), default=512, show_default=True)
-@click.option("--gen", type=click.IntRange(2), default=128, show_default=True)
+@click.option(
+    "--prompt",
+    "prompt_tokens",
+    type=click.IntRange(1),
+    default=512,
+    show_default=True,
+    help="Tokens of each prompt.",
+)
+@click.option(
+    "--gen", type=click.IntRange(2), default=128, show_default=True, help="Tokens to generate."
+)
 @click.option("--batch", default="1", show_default=True, metavar="1,8", help="Sequences at once.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random prompts.")
 @json_option
@@ -34,7 +43,17 @@ def command(
     """Measure speed and memory on random prompts, with greedy sampling.
 
     Every sequence generates exactly --gen tokens: end tokens are ignored. Prompts differ and no
-    prefix is reused.
+    prefix is reused. Prefill lasts until the last sequence has its first token, decoding from then
+    on.
+
+    \b
+    Example:
+        inferflow bench model.gguf --prompt 128 --gen 32 --batch 1,8
+
+    --json prints {"model", "backend", "version", "results"}; each result has "batch", "prompt",
+    "gen", "prefill_tokens_per_s", "decode_tokens_per_s", "first_token_s" (the mean), "total_s",
+    "load_s" and "peak_rss_bytes", the most memory the process has held so far (null where the
+    system does not tell).
     """
     batches = parse_batches(batch)
     with opened(options) as (model, load_s):

@@ -21,6 +21,14 @@ def command(options: ModelOptions, as_json: bool) -> None:
 
     The spec is resolved, every tensor is bound, the network is traced. Of a family, or a model that
     is not fetched yet, names and keys are checked in all branches. Nothing is fetched.
+
+    \b
+    Example:
+        inferflow check checkpoint
+
+    --json prints {"model", "complete", "spec", "source", "names", "params", "parameters",
+    "ignored_tensors", "context"}, the last six where "complete" is true; "params" counts tensors,
+    "parameters" numbers.
     """
     catalog, _ = registered()
     spec = spec_without_files(options, catalog)

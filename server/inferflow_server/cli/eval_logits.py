@@ -16,12 +16,24 @@ from inferflow_server.cli.output import note, print_json
 @model_argument
 @model_options
 @click.option("--ids", required=True, metavar='"1,2,3;4,5"', help="Sequences of token ids.")
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file to write.",
+)
 @json_option
 def command(options: ModelOptions, ids: str, out: Path, as_json: bool) -> None:
     """Write the logits of token ids to OUT, a numpy .npz.
 
     It has logits_0, logits_1 … float32 [length, vocab], one for each sequence, and ids_0, ids_1 …
+    The file is there whole or not at all.
+
+    \b
+    Example:
+        inferflow eval logits model.gguf --ids "1,2,3;4,5" --out logits.npz
+
+    --json prints {"out", "shapes"}.
     """
     sequences = parse_ids(ids)
     with opened(options) as (model, _):

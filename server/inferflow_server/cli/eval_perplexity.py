@@ -19,8 +19,15 @@ if TYPE_CHECKING:
 @click.command("perplexity")
 @model_argument
 @model_options
-@click.option("--file", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--window", type=click.IntRange(4), default=512, show_default=True)
+@click.option(
+    "--file",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The text, UTF-8.",
+)
+@click.option(
+    "--window", type=click.IntRange(4), default=512, show_default=True, help="Tokens of a window."
+)
 @click.option("--windows", type=click.IntRange(1), help="Only the first N windows.")
 @json_option
 def command(
@@ -28,8 +35,15 @@ def command(
 ) -> None:
     """Perplexity of MODEL on a text.
 
-    Disjoint windows from the start, without BOS; targets are the tokens of each window's second
-    half, and the last partial window is dropped.
+    Disjoint windows from the start of the text, without BOS; targets are the tokens of each
+    window's second half (257 … 511 of 512), and the last partial window is dropped.
+
+    \b
+    Example:
+        inferflow eval perplexity model.gguf --file text.txt --window 512
+
+    --json prints {"perplexity", "nll", "tokens", "windows", "window", "seconds", "model"};
+    "tokens" counts targets.
     """
     try:
         text = file.read_text("utf-8")

@@ -20,6 +20,13 @@ def command(kind: str | None, no_import: bool, as_json: bool) -> None:
     """List every name in the catalog.
 
     Plugins of other distributions are imported, each for itself, to see whether they work.
+
+    \b
+    Example:
+        inferflow plugins list --kind sampler
+
+    --json prints [{"kind", "name", "distribution", "version", "status"}]; the status is "ok", or
+    what is wrong.
     """
     catalog, _ = registered()
     rows = [

@@ -22,6 +22,14 @@ def command(name: str, kind: str | None, as_json: bool) -> None:
     """Show one name: where it comes from, what it says of itself, its fields and defaults.
 
     Imports the plugins of that name, and no others.
+
+    \b
+    Example:
+        inferflow plugins show rms_norm
+
+    --json prints a list, one for each kind that has the name: {"kind", "name", "distribution",
+    "version", "value", "status"}, then "file" and either "text" (of a spec or a name map) or "doc"
+    and "fields", each {"name", "type", "default"}; the default is null where a field is required.
     """
     catalog, _ = registered()
     entries = [entry for entry in catalog.entries(kind) if entry.name == name]

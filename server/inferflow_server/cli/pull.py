@@ -17,6 +17,12 @@ def command(options: ModelOptions, as_json: bool) -> None:
     """Fetch the files of MODEL into the cache, and print where they are.
 
     MODEL is a predefined name or a spec file whose [weights] name a source.
+
+    \b
+    Example:
+        inferflow pull smollm2-135m-instruct
+
+    --json prints {"model", "path"}.
     """
     path = fetch(options, registered()[0])
     if path is None:

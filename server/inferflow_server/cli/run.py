@@ -22,9 +22,13 @@ MAX_PIPED = 8 << 20
 @click.option("--system", help="What the model is told first (chat only).")
 @click.option("--max-tokens", type=click.IntRange(1), help="At most; default: what fits.")
 @click.option("--temperature", type=click.FloatRange(0), help="0 takes the likeliest token.")
-@click.option("--top-k", type=click.IntRange(0))
-@click.option("--top-p", type=click.FloatRange(0, 1))
-@click.option("--min-p", type=click.FloatRange(0, 1))
+@click.option("--top-k", type=click.IntRange(0), help="Only the K likeliest; 0: all.")
+@click.option(
+    "--top-p", type=click.FloatRange(0, 1), help="Only the likeliest that make up P together."
+)
+@click.option(
+    "--min-p", type=click.FloatRange(0, 1), help="Only what has P of the likeliest's probability."
+)
 @click.option("--seed", type=int, help="Makes the answer repeatable.")
 @click.option("--stop", multiple=True, metavar="TEXT", help="Ends the answer before TEXT.")
 @click.option("--stats", is_flag=True, help="Print speed on stderr: load, prompt, answer.")
@@ -42,7 +46,14 @@ def command(
     """Answer PROMPT in the terminal; without PROMPT, what is piped in.
 
     MODEL is a predefined name, a spec file, a checkpoint folder, a .gguf or a llama2.c .bin. The
-    answer goes to stdout, all else to stderr.
+    answer goes to stdout, all else to stderr. A model with a chat template is asked as in a chat;
+    --raw continues the text instead, and so does a model without a template. What is not given is
+    the spec's.
+
+    \b
+    Example:
+        inferflow run model.gguf "Why is the sky blue?" --max-tokens 40
+        echo "Why is the sky blue?" | inferflow run model.gguf --max-tokens 40
     """
     text = _prompt(prompt)
     with opened(options) as (model, load_s):

@@ -16,8 +16,14 @@ from inferflow_server.cli.output import note
 @click.command("serve")
 @model_argument
 @model_options
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="0 takes a free one.",
+)
 @click.option(
     "--api-key",
     envvar="INFERFLOW_API_KEY",
@@ -25,7 +31,14 @@ from inferflow_server.cli.output import note
     help="Asked for on every route but /health. The variable keeps it out of the process list.",
 )
 @click.option("--allow-host", multiple=True, help="A further host name it answers to.")
-@click.option("--drain", type=click.FloatRange(0), default=30, show_default=True, metavar="SECONDS")
+@click.option(
+    "--drain",
+    type=click.FloatRange(0),
+    default=30,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long answers under way may take after a signal to stop.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the ready line as JSON on stdout.")
 def command(
     options: ModelOptions,
@@ -39,6 +52,17 @@ def command(
     """Serve MODEL over HTTP with OpenAI's routes.
 
     Stops on Ctrl-C or SIGTERM: answers that are under way may finish within --drain seconds.
+    A second signal cancels at once.
+
+    When it is ready it prints its URL, the context, how many sequences run at once, how many tokens
+    the cache holds, and a curl line to paste.
+
+    \b
+    Example:
+        inferflow serve model.gguf --port 8000
+
+    --json prints the ready line on stdout as one line of JSON: {"url", "model", "context",
+    "sequences", "cache_tokens"}.
     """
     from inferflow_server.http.app import build_app
     from inferflow_server.http.server import LOOPBACK_NAMES, Server, is_loopback, listen, url

@@ -19,6 +19,12 @@ def command(options: ModelOptions, as_json: bool) -> None:
 
     The output is itself a spec. Of a family, or a model that is not fetched yet, references stay as
     they are written.
+
+    \b
+    Example:
+        inferflow spec show checkpoint
+
+    --json prints {"name", "source", "names", "chain", "tables", "origins"}.
     """
     catalog, _ = registered()
     spec = spec_without_files(options, catalog)

@@ -1,0 +1,143 @@
+"""A net under all commands: each has help with an example, works, refuses, and reports as JSON.
+
+A command that is new needs a line in CASES. The words run in a folder with `model.gguf`,
+`checkpoint/` and `text.txt`; what a command does in detail is tested in a file of its own.
+"""
+
+import io
+import json
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from inferflow_server.cli.group import LazyGroup
+from inferflow_server.cli.main import COMMANDS, cli
+
+
+@dataclass(frozen=True)
+class Case:
+    """`works` ends with 0; `refuses` with `code`; with --json, `works` prints JSON."""
+
+    works: str
+    refuses: str
+    code: int
+
+
+FAST = "--backend numpy"
+CASES = {
+    "run": Case(f"model.gguf Hello --max-tokens 3 {FAST}", "model.gguf Hello --top-p 2", 2),
+    "serve": Case(f"model.gguf --port 0 {FAST}", "nothing.gguf --port 0", 6),
+    "pull": Case("smollm2-135m-instruct", "smollm2-135m-instrct", 6),
+    "check": Case("checkpoint", "checkpoint --set model.layer.mixer.heds=3", 3),
+    "bench": Case(f"model.gguf --prompt 4 --gen 3 {FAST}", "model.gguf --batch x", 2),
+    "eval logits": Case(
+        f"model.gguf --ids 1,2;3 --out out.npz {FAST}", "model.gguf --ids 1,x --out out.npz", 2
+    ),
+    "eval perplexity": Case(
+        f"model.gguf --file text.txt --window 64 --windows 2 {FAST}",
+        "model.gguf --file model.gguf",
+        2,
+    ),
+    "plugins list": Case("--kind norm --no-import", "--kind nrom", 2),
+    "plugins show": Case("rms_norm", "rms_nrm", 4),
+    "spec show": Case("checkpoint", "nothing.toml", 3),
+}
+REPORTS_NOTHING = {"run"}
+"""What these print is not a report: a text, a script."""
+UNTIL_STOPPED = {"serve"}
+FETCHES = {"pull"}
+
+
+def leaves(group: LazyGroup, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, LazyGroup):
+            yield from leaves(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command
+
+
+ALL = dict(leaves(LazyGroup(commands=COMMANDS)))
+HERE = [name for name in ALL if name not in UNTIL_STOPPED | FETCHES]
+
+
+@pytest.fixture(autouse=True)
+def folder(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INFERFLOW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    return tmp_path
+
+
+def test_every_command_has_a_case() -> None:
+    assert cli.list_commands(click.Context(cli)) == list(COMMANDS)
+    assert set(CASES) == set(ALL)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_help_explains(inferflow: Any, name: str) -> None:
+    done = inferflow(*name.split(), "--help")
+    assert (done.code, done.err) == (0, "")
+    assert re.search(rf"Examples?:\n +.*\binferflow {name}\b", done.out), "an example"
+    for parameter in ALL[name].params:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            assert parameter.help, parameter.name
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_bad_input_is_refused(inferflow: Any, name: str) -> None:
+    case = CASES[name]
+    done = inferflow(*name.split(), *shlex.split(case.refuses))
+    assert (done.code, done.out) == (case.code, "")
+    assert done.err.startswith("Error: ")
+    assert "defect" not in done.err
+    assert "Traceback" not in done.err
+    done = inferflow(*name.split(), "--no-such-option")
+    assert done.code == 2
+    assert "--no-such-option" in done.err
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_it_works(inferflow: Any, name: str) -> None:
+    done = inferflow(*name.split(), *shlex.split(CASES[name].works))
+    assert done.code == 0, done.err
+    assert "Error: " not in done.err
+
+
+@pytest.mark.parametrize("name", [each for each in HERE if each not in REPORTS_NOTHING])
+def test_it_reports_as_json(inferflow: Any, name: str) -> None:
+    done = inferflow(*name.split(), *shlex.split(CASES[name].works), "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(FETCHES))
+def test_it_fetches(inferflow: Any, name: str) -> None:
+    done = inferflow(*name.split(), *shlex.split(CASES[name].works), "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(UNTIL_STOPPED))
+def test_it_works_until_it_is_stopped(name: str) -> None:
+    call = "from inferflow_server.cli import main; main()"
+    words = [*name.split(), *shlex.split(CASES[name].works), "--json"]
+    with subprocess.Popen([sys.executable, "-c", call, *words], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
