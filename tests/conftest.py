@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,19 @@ import tiny_llama
 
 SHARED = Path(os.environ.get("INFERFLOW_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 """Tests that were copied away from the checkout find the data by the variable."""
+
+KEPT = ("INFERFLOW_SHARED", "INFERFLOW_CACHE", "INFERFLOW_KERNEL_CACHE", "INFERFLOW_TEST_SMOLLM2")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings() -> Iterator[None]:
+    """What whoever runs the tests has set for themselves must not decide them."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in os.environ:
+            if name.startswith("INFERFLOW_") and name not in KEPT:
+                patched.delenv(name)
+        patched.setenv("INFERFLOW_CONFIG", os.devnull)
+        yield
 
 
 @pytest.fixture(scope="session")

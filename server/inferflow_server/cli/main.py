@@ -5,10 +5,12 @@ import sys
 from collections.abc import Sequence
 
 import click
+from click.core import ParameterSource
 
 from inferflow_core.errors import InferflowError
 from inferflow_core.version import __version__
 from inferflow_server.cli.group import Command, LazyGroup, Subgroup
+from inferflow_server.cli.settings import name_variables, variable_in_use
 
 HERE = "inferflow_server.cli"
 
@@ -32,6 +34,14 @@ COMMANDS = {
             "show": Command(f"{HERE}.plugins_show", "Show one name: fields, defaults, source."),
         },
     ),
+    "config": Subgroup(
+        "See what is set.",
+        {
+            "show": Command(
+                f"{HERE}.config_show", "Show each setting and where it comes from.", settings=False
+            )
+        },
+    ),
     "spec": Subgroup(
         "See what a model is made of.",
         {"show": Command(f"{HERE}.spec_show", "Print a filled spec and where each value is from.")},
@@ -50,7 +60,10 @@ class Root(LazyGroup):
             return found
         from inferflow_server.cli.plugin_commands import plugin_commands
 
-        return plugin_commands(taken=COMMANDS).get(cmd_name)
+        command = plugin_commands(taken=COMMANDS).get(cmd_name)
+        if command is not None:
+            name_variables([cmd_name], command)
+        return command
 
 
 @click.command(
@@ -85,9 +98,7 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(error.format_message(), err=True)
         return error.exit_code
     except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        hint = f"{context.command_path} --help" if context else None
-        return _fail(error.format_message(), hint, error.exit_code)
+        return _fail(error.format_message(), _hint(error), error.exit_code)
     except BrokenPipeError:
         # Whoever read the output has left; the interpreter's own flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -104,7 +115,21 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _debugging(arguments: Sequence[str]) -> bool:
-    return "--debug" in arguments
+    variable = os.environ.get("INFERFLOW_DEBUG", "")
+    return "--debug" in arguments or variable.lower() not in ("", "0", "false", "no", "off")
+
+
+def _hint(error: click.ClickException) -> str | None:
+    """The command's help, or the variable that gave the wrong value."""
+    context: click.Context | None = getattr(error, "ctx", None)
+    option = getattr(error, "param", None)
+    if context is None:
+        return None
+    if isinstance(option, click.Option) and (
+        context.get_parameter_source(option.name or "") is ParameterSource.ENVIRONMENT
+    ):
+        return f"the value is from the variable {variable_in_use(option)}"
+    return f"{context.command_path} --help"
 
 
 def _fail(message: str, hint: str | None, code: int) -> int:

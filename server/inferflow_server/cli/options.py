@@ -6,8 +6,12 @@ from functools import wraps
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 Function = Callable[..., Any]
+
+SHARED = ("backend", "set", "offline", "yes")
+"""Options of many commands that may be set once for all of them (`settings.py`)."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,9 @@ def model_options(function: Function) -> Function:
         **rest: Any,
     ) -> Any:
         context = click.get_current_context()
+        typed = context.get_parameter_source("spec") is ParameterSource.COMMANDLINE
+        if spec is not None and model is not None and not typed:
+            spec = None
         if spec is not None and "prompt" in rest and rest["prompt"] is None:
             model, rest["prompt"] = None, model
         if (model is None) == (spec is None):
