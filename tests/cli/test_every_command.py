@@ -49,6 +49,7 @@ CASES = {
     ),
     "plugins list": Case("--kind norm --no-import", "--kind nrom", 2),
     "plugins show": Case("rms_norm", "rms_nrm", 4),
+    "config show": Case("run --spec checkpoint", "rn", 2),
     "spec show": Case("checkpoint", "nothing.toml", 3),
 }
 REPORTS_NOTHING = {"run"}

@@ -37,6 +37,14 @@ def command(words: tuple[str, ...], spec: str | None, only_path: bool, as_json: 
     before the defaults. Keys and passwords are not shown.
 
     Exits with 2 if something is wrong with a setting; the others are shown all the same.
+
+    \b
+    Examples:
+        inferflow config show serve
+        inferflow config show --spec model.gguf
+
+    --json prints {"path", "exists", "settings", "variables", "run", "problems"}; each of "settings"
+    is {"name", "value", "source", "from", "variables"}.
     """
     path = config_path()
     if only_path:

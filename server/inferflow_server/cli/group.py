@@ -9,7 +9,7 @@ import click
 
 from inferflow_core.errors import nearest
 from inferflow_server.cli.config_file import Tree, from_file
-from inferflow_server.cli.settings import name_variables
+from inferflow_server.cli.settings import with_variables
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,7 @@ class LazyGroup(click.Group):
         match self._table.get(cmd_name):
             case Command(module, _, settings):
                 command: click.Command = importlib.import_module(module).command
-                if settings:
-                    name_variables([*words_of(ctx), cmd_name], command)
-                return command
+                return with_variables([*words_of(ctx), cmd_name], command) if settings else command
             case Subgroup(help, commands):
                 return LazyGroup(commands=commands, name=cmd_name, help=help)
             case None:

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from inferflow_core.errors import InferflowError
 from inferflow_core.version import __version__
 from inferflow_server.cli.group import Command, LazyGroup, Subgroup
-from inferflow_server.cli.settings import name_variables, variable_in_use
+from inferflow_server.cli.settings import variable_in_use, with_variables
 
 HERE = "inferflow_server.cli"
 
@@ -61,9 +61,9 @@ class Root(LazyGroup):
         from inferflow_server.cli.plugin_commands import plugin_commands
 
         command = plugin_commands(taken=COMMANDS).get(cmd_name)
-        if command is not None:
-            name_variables([cmd_name], command)
-        return command
+        if command is None or isinstance(command, click.Group):
+            return command
+        return with_variables([cmd_name], command)
 
 
 @click.command(

@@ -5,6 +5,7 @@ model's spec, and that before an option's default. Every option of a command is 
 is what is typed, without the dashes.
 """
 
+import copy
 import os
 from collections.abc import Sequence
 
@@ -42,11 +43,14 @@ def variables(words: Sequence[str], key: str, declared: Sequence[str] = ()) -> l
     return list(dict.fromkeys(names + [_variable(key)] * (key in SHARED)))
 
 
-def name_variables(words: Sequence[str], command: click.Command) -> None:
-    """Tells click from which variables each option may take its value."""
-    for key, option in settings_of(command).items():
+def with_variables(words: Sequence[str], command: click.Command) -> click.Command:
+    """A copy of a command whose options may take their values from variables."""
+    named = copy.copy(command)
+    named.params = [copy.copy(each) for each in command.params]
+    for key, option in settings_of(named).items():
         declared = [option.envvar] if isinstance(option.envvar, str) else option.envvar or ()
         option.envvar = variables(words, key, declared)
+    return named
 
 
 def variable_in_use(option: click.Option) -> str | None:
