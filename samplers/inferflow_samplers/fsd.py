@@ -12,6 +12,8 @@ from inferflow_samplers.rows import Array, keep_nucleus, kth_largest
 NUCLEUS_TOKENS = 8
 NUCLEUS_SHARE = 0.93
 """What the first tokens are drawn from where `fsd_random` is set: the original engine's numbers."""
+MAX_CANDIDATES = 64
+"""Each is counted in the whole history: a request must not buy more than a step's work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +35,15 @@ class FSD:
     fsd_random: int = 0
 
     def check(self, values: Mapping[str, float]) -> str:
-        """Shares from 0 to 1; whole numbers, `fsd_n` from 1 to 16, the others from 0."""
+        """Shares from 0 to 1; whole numbers, `fsd_k` to 64, `fsd_n` from 1 to 16."""
         for name in ("fsd_alpha", "fsd_beta"):
             if not 0 <= values[name] <= 1:
                 return f"{name} is {values[name]}; it must be from 0 to 1"
         for name in ("fsd_k", "fsd_n", "fsd_random"):
             if not (values[name] >= 0 and float(values[name]).is_integer()):
                 return f"{name} is {values[name]}; it must be a whole number >= 0"
+        if values["fsd_k"] > MAX_CANDIDATES:
+            return f"fsd_k is {values['fsd_k']}; it must be at most {MAX_CANDIDATES}"
         if not 1 <= values["fsd_n"] <= 16:
             return f"fsd_n is {values['fsd_n']}; it must be from 1 to 16"
         return ""

@@ -204,7 +204,7 @@ CHECKS = [
     (MinP(), "min_p", [0, 0.5, 1], [-0.1, 1.01, math.nan]),
     (TFS(), "tfs_z", [0, 0.5, 1], [-0.1, 1.01, math.nan]),
     (Typical(), "typical_p", [0, 0.5, 1], [-0.1, 1.01, math.nan]),
-    (FSD(), "fsd_k", [0, 6], [-1, 1.5, math.nan, math.inf]),
+    (FSD(), "fsd_k", [0, 6, 64], [-1, 1.5, 65, math.nan, math.inf]),
     (FSD(), "fsd_alpha", [0, 1], [-0.1, 1.1, math.nan]),
     (FSD(), "fsd_n", [1, 16], [0, 17, 2.5, math.nan]),
     (FSD(), "fsd_beta", [0, 1], [-0.1, 1.1, math.nan]),
