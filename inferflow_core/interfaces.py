@@ -32,7 +32,11 @@ class TensorInfo:
 
 
 class Checkpoint(Protocol):
-    """An opened model file or folder. Opening has checked every bound; reading cannot run wild."""
+    """An opened model file or folder. Opening has checked every bound; reading cannot run wild.
+
+    It may have `config_origins`, a mapping from each key of the file to the keys of `config` that
+    hold its value (none where opening used it up): `inspect` lists what nobody read.
+    """
 
     path: Path
     source: str

@@ -113,3 +113,37 @@ def gguf_config(
         table = {"short_factor": [*factors], "long_factor": [*factors], "attention_factor": 1.0}
         config["rope_scaling"] = {"rope_type": "longrope", **table}
     return config
+
+
+def origins(config: Mapping[str, Any], source: str) -> dict[str, tuple[str, ...]]:
+    """Each key of the file itself -> the keys of `config` that hold its value, its own among them.
+
+    Empty for a key that opening the file has used up. This is what tells keys that nobody reads
+    from those that are read under another name.
+    """
+    found: dict[str, tuple[str, ...]] = {key: (key,) for key in config}
+    prefix = f"{config.get('general.architecture', '')}." if source == "gguf" else ""
+    for key, spellings in _table().items():
+        names = spellings.get(source, [])
+        for name in [names] if isinstance(names, str) else names:
+            if prefix + name != key and config.get(prefix + name) == config.get(key, ...):
+                found[prefix + name] += (key,)
+                found.pop(key, None)
+    if source == "hf":
+        found.pop("text_config", None)
+        if "rope_parameters" in found:
+            found.pop("rope_scaling", None)
+            found["rope_parameters"] += ("rope_scaling", "rope_theta", "partial_rotary_factor")
+    if source == "gguf":
+        found = {key: names for key, names in found.items() if "." in key}
+        for key in [key for key in found if key.startswith(f"{prefix}rope.scaling.")]:
+            found[key] += ("rope_scaling",)
+        for key, name in SPECIAL_IDS.items():
+            if name in found:
+                found[name] += (key,)
+        used = ("general.architecture", "general.alignment", "split.count")
+        found |= {key: () for key in used if key in found}
+    if source == "llama2c":
+        found.pop("model_type", None)
+        found.pop("rope_interleaved", None)
+    return found

@@ -9,7 +9,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFValueType
 
 from inferflow_core.errors import ModelFileError
 from inferflow_core.interfaces import Checkpoint, TensorInfo
-from inferflow_loaders.config import gguf_config
+from inferflow_loaders.config import gguf_config, origins
 from inferflow_loaders.gguf_metadata import Cursor, Metadata
 from inferflow_loaders.mapped import (
     ITEM_BYTES,
@@ -72,6 +72,11 @@ class GGUFCheckpoint:
         }
         tokens = metadata.length("tokenizer.ggml.tokens")
         self.config: Mapping[str, Any] = gguf_config(plain, tokens, self._rope_factors())
+
+    @property
+    def config_origins(self) -> Mapping[str, tuple[str, ...]]:
+        """See `interfaces.Checkpoint`."""
+        return origins(self.config, self.source)
 
     def read(self, name: str) -> Array:
         """uint8 [nbytes], memory-mapped; from a big-endian file a little-endian copy."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from inferflow_core.errors import ModelFileError
 from inferflow_core.interfaces import TensorInfo
-from inferflow_loaders.config import normalize
+from inferflow_loaders.config import normalize, origins
 from inferflow_loaders.mapped import Array, file_size, short
 
 MAX_JSON_BYTES = 64 * 2**20
@@ -45,6 +45,11 @@ class HuggingFaceCheckpoint:
                     raise ModelFileError(file.path, f"tensor {short(name)} is in {other} too")
                 self._files[name] = file
                 tensors[name] = info
+
+    @property
+    def config_origins(self) -> Mapping[str, tuple[str, ...]]:
+        """See `interfaces.Checkpoint`."""
+        return origins(self.config, self.source)
 
     def read(self, name: str) -> Array:
         """uint8 [nbytes]."""

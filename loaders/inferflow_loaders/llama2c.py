@@ -14,7 +14,7 @@ import numpy as np
 
 from inferflow_core.errors import ModelFileError
 from inferflow_core.interfaces import Checkpoint, TensorInfo
-from inferflow_loaders.config import normalize
+from inferflow_loaders.config import normalize, origins
 from inferflow_loaders.mapped import Array, MappedFile, Span, begins_with, infos, tensor
 
 MAGIC = b"24ka"
@@ -93,6 +93,11 @@ class Llama2cCheckpoint:
                 f"v{header.version} file: {dict(header.numbers)}",
             )
         self.tensors: Mapping[str, TensorInfo] = infos(self._spans)
+
+    @property
+    def config_origins(self) -> Mapping[str, tuple[str, ...]]:
+        """See `interfaces.Checkpoint`."""
+        return origins(self.config, self.source)
 
     def read(self, name: str) -> Array:
         """uint8 [nbytes]: float32 numbers, memory-mapped unless the file holds int8."""

@@ -21,7 +21,7 @@ from inferflow_core.interfaces import (
     Weight,
 )
 from inferflow_core.optable import OpTable
-from inferflow_core.spec import Plan, resolve
+from inferflow_core.spec import Plan, Spec, resolve
 from inferflow_core.spec.binding import Bindings, bind, provided
 from inferflow_core.spec.names_reader import read_names
 from inferflow_core.spec.overrides import Overrides
@@ -58,7 +58,7 @@ def open_model(
     Raises InferflowError: what is wrong with the reference, spec, files, shapes or memory.
     """
     catalog = catalog or Catalog()
-    overrides = _overrides(set, backend)
+    overrides = overrides_of(set, backend)
     with ExitStack() as resources:
         found = find(reference, catalog=catalog, overrides=overrides, pull=pull)
         checkpoint = found.checkpoint
@@ -72,7 +72,7 @@ def open_model(
         weights = bind_weights(network.bindings, checkpoint, catalog)
         program = _compile(chosen, network.graph, weights, sizes)
         resources.callback(program.close)
-        tokenizer = cache(partial(_tokenizer, checkpoint, plan.tokenizer, catalog))
+        tokenizer = cache(partial(open_tokenizer, checkpoint, plan.tokenizer, catalog))
         engine: Engine = catalog.get("engine", run.engine)(
             program,
             sizes=sizes,
@@ -105,7 +105,7 @@ def inspect_model(
     """All that `open_model` does before it compiles: for checks. Fetches nothing and reads no
     tensor's data. Raises InferflowError as `open_model` does."""
     catalog = catalog or Catalog()
-    overrides = _overrides(set, backend)
+    overrides = overrides_of(set, backend)
     found = find(reference, catalog=catalog, overrides=overrides, pull=None)
     try:
         network = _network(found, overrides, catalog)
@@ -116,14 +116,19 @@ def inspect_model(
 
 
 def _network(found: Found, overrides: Overrides, catalog: Catalog) -> Network:
-    plan = resolve(
-        found.spec,
-        config=found.checkpoint.config,
-        source=found.checkpoint.source,
+    plan = plan_of(found.spec, found.checkpoint, overrides, catalog)
+    return settle(plan, found.checkpoint, catalog)
+
+
+def plan_of(spec: Spec, checkpoint: Checkpoint, overrides: Overrides, catalog: Catalog) -> Plan:
+    """The plan of a spec for a checkpoint. Raises SpecError."""
+    return resolve(
+        spec,
+        config=checkpoint.config,
+        source=checkpoint.source,
         catalog=catalog,
         overrides=overrides,
     )
-    return settle(plan, found.checkpoint, catalog)
 
 
 def settle(plan: Plan, checkpoint: Checkpoint, catalog: Catalog) -> Network:
@@ -148,7 +153,7 @@ def settle(plan: Plan, checkpoint: Checkpoint, catalog: Catalog) -> Network:
     return Network(plan, context, bindings, graph)
 
 
-def _overrides(set: Iterable[str] | Mapping[str, Any], backend: str | None) -> Overrides:
+def overrides_of(set: Iterable[str] | Mapping[str, Any], backend: str | None) -> Overrides:
     if isinstance(set, Mapping):
         return set if backend is None else {**set, "run.backend": backend}
     pairs = [set] if isinstance(set, str) else list(set)
@@ -173,7 +178,10 @@ def _compile(
         ) from cause
 
 
-def _tokenizer(checkpoint: Checkpoint, options: Mapping[str, Any], catalog: Catalog) -> Tokenizer:
+def open_tokenizer(
+    checkpoint: Checkpoint, options: Mapping[str, Any], catalog: Catalog
+) -> Tokenizer:
+    """The tokenizer of a checkpoint; `options` is the spec's [tokenizer]. Raises InferflowError."""
     return catalog.get("tokenizer", "auto").open(checkpoint, options, catalog)
 
 

@@ -61,6 +61,13 @@ class ContinuousEngine:
 
         return inspect_model(reference, **options)
 
+    @staticmethod
+    def tokenizer(reference: str | Path, **options: Any) -> Tokenizer:
+        """The tokenizer of a model alone; see `look.tokenizer_of`."""
+        from inferflow_runtime.look import tokenizer_of
+
+        return tokenizer_of(reference, **options)
+
     def __init__(
         self,
         program: Program,

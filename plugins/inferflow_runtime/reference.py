@@ -44,7 +44,7 @@ def find(
         return Found(
             spec.name,
             spec,
-            _open(_weights_path(spec, texts, beside, catalog, pull), texts, catalog),
+            open_checkpoint(_weights_path(spec, texts, beside, catalog, pull), texts, catalog),
         )
     if not path.exists():
         names = catalog.names("spec")
@@ -53,7 +53,7 @@ def find(
             f"{nearest(str(reference), names)}",
             hint=f"predefined: {', '.join(names)}",
         )
-    checkpoint = _open(path, {}, catalog)
+    checkpoint = open_checkpoint(path, {}, catalog)
     try:
         family = find_family(checkpoint.config, checkpoint.source, catalog)
         return Found(path.resolve().stem, read_spec(family, catalog), checkpoint)
@@ -102,8 +102,10 @@ def _weights_path(
     return file
 
 
-def _open(path: Path, texts: dict[str, str], catalog: Catalog) -> Checkpoint:
-    """With the loader that is named, else with the first of ours that recognises the file."""
+def open_checkpoint(path: Path, texts: dict[str, str], catalog: Catalog) -> Checkpoint:
+    """With the loader that `texts` name (`use`), else the first of ours that recognises the file.
+
+    Raises ModelFileError, PluginError."""
     if "use" in texts:
         loader: Loader = catalog.get("loader", texts["use"])()
         return loader.open(path)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -116,3 +117,16 @@ def inferflow(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
         return SimpleNamespace(code=code, out=captured.out, err=captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def gguf_file(tiny: Path) -> Path:
+    return tiny / "model.gguf"
+
+
+@pytest.fixture(scope="session")
+def strange_file(gguf_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same file, of a family that nobody knows."""
+    path = tmp_path_factory.mktemp("strange") / "strange.gguf"
+    path.write_bytes(gguf_file.read_bytes().replace(b"llama", b"venus"))
+    return path

@@ -38,6 +38,7 @@ CASES = {
     "serve": Case(f"model.gguf --port 0 {FAST}", "nothing.gguf --port 0", 6),
     "pull": Case("smollm2-135m-instruct", "smollm2-135m-instrct", 6),
     "check": Case("checkpoint", "checkpoint --set model.layer.mixer.heds=3", 3),
+    "tokenize": Case("checkpoint Hello", "checkpoint --decode x", 2),
     "bench": Case(f"model.gguf --prompt 4 --gen 3 {FAST}", "model.gguf --batch x", 2),
     "eval logits": Case(
         f"model.gguf --ids 1,2;3 --out out.npz {FAST}", "model.gguf --ids 1,x --out out.npz", 2
