@@ -1,4 +1,4 @@
-"""What a user calls a model: a predefined name, a spec file, a checkpoint."""
+"""What a user calls a model: a predefined name, a spec file, a checkpoint, or where one is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import ModelFileError, Problem, SourceError, SpecError, nearest
-from inferflow_core.interfaces import Checkpoint, Loader
+from inferflow_core.interfaces import Checkpoint, Loader, Source
+from inferflow_core.sources import source_of, source_of_spec
 from inferflow_core.spec import Spec, find_family, read_spec
 from inferflow_core.spec.nodes import Leaf, Section
 from inferflow_core.spec.overrides import Overrides, apply_overrides
@@ -31,9 +32,10 @@ def find(
 
     Raises SpecError, PluginError, SourceError, ModelFileError.
     """
-    path = Path(reference)
+    path, name = Path(reference), ""
     predefined = isinstance(reference, str) and reference in catalog.names("spec")
-    if predefined or path.suffix == ".toml":
+    source = None if predefined else source_of(str(reference), catalog)
+    if predefined or (path.suffix == ".toml" and source is None):
         spec = read_spec(str(reference) if predefined else path, catalog)
         problems = Problems()
         root = apply_overrides(spec.root, overrides, problems)
@@ -46,7 +48,10 @@ def find(
             spec,
             open_checkpoint(_weights_path(spec, texts, beside, catalog, pull), texts, catalog),
         )
-    if not path.exists():
+    if source is not None:
+        name = _short_name(str(reference))
+        path = _fetched(source, str(reference), None, pull, model=str(reference))
+    elif not path.exists():
         names = catalog.names("spec")
         raise SourceError(
             f"no model {str(reference)!r}: neither a file or folder, nor a predefined name."
@@ -56,7 +61,7 @@ def find(
     checkpoint = open_checkpoint(path, {}, catalog)
     try:
         family = find_family(checkpoint.config, checkpoint.source, catalog)
-        return Found(path.resolve().stem, read_spec(family, catalog), checkpoint)
+        return Found(name or path.resolve().stem, read_spec(family, catalog), checkpoint)
     except BaseException:
         checkpoint.close()
         raise
@@ -81,25 +86,36 @@ def _weights_path(
             [Problem("weights.path", "missing: this spec describes a family, not one checkpoint")],
             hint="give the checkpoint as the model (its family is found), or set weights.path",
         )
-    scheme, colon, _ = reference.partition(":")
-    if not colon or scheme not in catalog.names("source"):
+    source = source_of_spec(reference, catalog, spec=spec.label)
+    if source is not None:
+        path = _fetched(source, reference, texts.get("sha256"), pull, model=spec.name)
+    else:
         path = beside / Path(reference).expanduser()
         if not path.exists():
             raise SourceError(f"{spec.label}: weights.path {reference!r} is not there: {path}")
-    else:
-        source, sha256 = catalog.get("source", scheme)(), texts.get("sha256")
-        located = source.locate(reference, sha256=sha256)
-        if located is None and pull is None:
-            raise SourceError(
-                f"{reference} has not been fetched", hint=f"inferflow pull {spec.name}"
-            )
-        path = located or source.pull(reference, sha256=sha256, progress=pull)
     file = path / texts["file"] if "file" in texts else path
     if not file.resolve().is_relative_to(path.resolve()):
         raise SourceError(f"{spec.label}: weights.file {texts['file']!r} leads out of {path}")
     if not file.exists():
         raise SourceError(f"{spec.label}: there is no {texts['file']!r} in {path}")
     return file
+
+
+def _fetched(
+    source: Source, reference: str, sha256: str | None, pull: Progress | None, *, model: str
+) -> Path:
+    located = source.locate(reference, sha256=sha256)
+    if located is not None:
+        return located
+    if pull is None:
+        raise SourceError(f"{reference} has not been fetched", hint=f"inferflow pull {model}")
+    return source.pull(reference, sha256=sha256, progress=pull)
+
+
+def _short_name(reference: str) -> str:
+    """`name` of `scheme:owner/name@revision`; `model` of `scheme://host/model.gguf`."""
+    last = reference.partition(":")[2].partition("@")[0].rpartition("/")[2]
+    return last.removesuffix(".gguf")
 
 
 def open_checkpoint(path: Path, texts: dict[str, str], catalog: Catalog) -> Checkpoint:

@@ -9,6 +9,10 @@ from inferflow_core.errors import SourceError
 class LocalSource:
     """Nothing is copied and nothing is fetched."""
 
+    def pinned(self, reference: str) -> bool:
+        """What lies here is its owner's business."""
+        return True
+
     def locate(self, reference: str, *, sha256: str | None = None) -> Path | None:
         """None for an empty reference too: it is a forgotten path, not the current folder."""
         name = reference.removeprefix("local:")

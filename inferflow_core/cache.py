@@ -1,9 +1,9 @@
-"""The folder of fetched models, and a lock in it that two processes can wait on."""
+"""The user's cache folder, and a lock in it that two processes can wait on."""
 
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -23,15 +23,18 @@ def cache_dir() -> Path:
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
+def lock(path: Path, *, taken: Callable[[], None]) -> Generator[None]:
     """Holds an exclusive lock on `path` (made if absent); waits while somebody else holds it.
 
-    The system drops it with the process, so a killed pull never leaves a stale lock.
+    `taken` is called once if somebody does, before the wait; it may raise instead. The system drops
+    the lock with its process, so a killed pull never leaves a stale one. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
-        while not _try_lock(file):
-            time.sleep(0.1)
+        if not _try_lock(file):
+            taken()
+            while not _try_lock(file):
+                time.sleep(0.1)
         try:
             yield
         finally:
