@@ -20,7 +20,7 @@ from inferflow_server.cli.output import print_json
 def command(options: ModelOptions, sha256: str | None, as_json: bool) -> None:
     """Fetch the files of MODEL into the cache, and print where they are.
 
-MODEL is a predefined name, a spec file whose [weights] name a source, or a reference. What a
+    MODEL is a predefined name, a spec file whose [weights] name a source, or a reference. What a
     reference without a commit means is asked of its source each time; one with a commit, or with
     the hash that its source demands, is not fetched twice.
 
