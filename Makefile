@@ -27,6 +27,7 @@ fix: .venv/dev         ## ruff, writing
 
 docs: .venv/dev        ## writes what is made from the code
 	$(BIN)/python docs/reference.py > docs/reference.md
+	$(BIN)/python docs/cli.py > docs/cli.md
 
 wheel-test: .venv/dev  ## the fast tests and the example plugin against the built wheel
 	.ci/wheel $(BIN)/python

@@ -5,6 +5,7 @@ import inspect
 import re
 import tomllib
 from collections.abc import Iterator
+from importlib.resources import files
 from typing import Any
 
 from inferflow_core import hooks
@@ -26,12 +27,25 @@ def main() -> None:
         for entry in entries:
             print(f"\n### {entry.name}\n")
             print("\n".join(describe(entry, catalog.get(kind, entry.name))))
+    print("\n".join(config_keys()))
     print("\n## hooks\n\nEvents, through pluggy; entry-point group `inferflow.hooks`. A hook may")
     print("take fewer arguments than are listed.")
     for name, hook in inspect.getmembers(hooks, inspect.isfunction):
         if getattr(hook, f"{hooks.PROJECT}_spec", None):
             signature = str(inspect.signature(hook)).replace("'", "")
             print(f"\n### {name}\n\n`{name}{short(signature)}`\n\n{inspect.getdoc(hook)}")
+
+
+def config_keys() -> Iterator[str]:
+    """The table of normalised config keys."""
+    text = files("inferflow_loaders").joinpath("config_keys.toml").read_text("utf-8")
+    yield "\n## config keys\n\nWhat `${config.…}` may ask of every source, and the file's own keys"
+    yield "for it, in order; those of a GGUF follow its architecture and a dot.\n"
+    yield "| key | config.json | GGUF | llama2.c |\n|---|---|---|---|"
+    for key, spellings in tomllib.loads(text).items():
+        cells = (spellings.get(source, []) for source in ("hf", "gguf", "llama2c"))
+        lists = ([cell] if isinstance(cell, str) else cell for cell in cells)
+        yield f"| `{key}` | {' | '.join(', '.join(f'`{one}`' for one in each) for each in lists)} |"
 
 
 def describe(entry: Entry, obj: Any) -> Iterator[str]:

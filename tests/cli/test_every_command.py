@@ -12,14 +12,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-from inferflow_server.cli.group import LazyGroup
+from inferflow_server.cli.group import walk, words_of
 from inferflow_server.cli.main import COMMANDS, cli
 
 
@@ -59,18 +58,10 @@ UNTIL_STOPPED = {"serve"}
 FETCHES = {"pull"}
 
 
-def leaves(group: LazyGroup, path: str = "") -> Iterator[tuple[str, click.Command]]:
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        if isinstance(command, LazyGroup):
-            yield from leaves(command, f"{path}{name} ")
-        else:
-            yield f"{path}{name}", command
-
-
-ALL = dict(leaves(LazyGroup(commands=COMMANDS)))
+ALL = {
+    " ".join(words_of(context)): context.command
+    for context in walk(click.Context(cli, info_name="inferflow"))
+}
 HERE = [name for name in ALL if name not in UNTIL_STOPPED | FETCHES]
 
 

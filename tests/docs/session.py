@@ -58,6 +58,8 @@ class Session:
             path = self.work / fence.options["title"]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(self._moved(fence.text), "utf-8")
+        elif "printed" in fence.options:
+            self._compare(fence)
         elif fence.language == "python":
             self._shell(f"python -c {shlex.quote(fence.text)}", fence, 0)
         elif fence.language == "sh":
@@ -87,6 +89,13 @@ class Session:
             code = f"none within {LIMIT_S} s"
         if code != expected:
             self._fail(fence, commands, f"exit code {code}, not {expected}", "output")
+
+    def _compare(self, fence: Fence) -> None:
+        """The text is in the output of the block before it; `…` stands for anything."""
+        parts = [re.escape(part) for part in fence.text.strip().split("…")]
+        printed = (self.room / "output").read_text("utf-8", errors="replace")
+        if not re.search("(?s:.*?)".join(parts), printed):
+            self._fail(fence, fence.text, "the output has no such text", "output")
 
     def _moved(self, text: str) -> str:
         """With the ports that servers really have."""

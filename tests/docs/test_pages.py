@@ -9,6 +9,7 @@ A page is README.md or a Markdown file in docs/. Its fenced blocks, in order:
     ```python                   run, each block for itself
     ```toml, ```json            must parse
     ```text                     output or illustration
+    ```text printed="above"     must be in the output of the block before; … stands for anything
 
 The work folder holds `model.gguf` and `checkpoint/`, a tiny Llama, and `text.txt`
 (`python tests/tiny_llama.py FOLDER` makes them, to try a page by hand); `smollm2-135m-instruct` may
@@ -34,7 +35,7 @@ from session import Session, environment, make_environment
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {page.relative_to(ROOT).as_posix(): page for page in pages(ROOT) if page.is_file()}
 UNTITLED = {"sh": {"fails", "skip"}, "python": set[str](), "toml": set[str]()}
-UNTITLED |= {"json": set[str](), "text": set[str]()}
+UNTITLED |= {"json": set[str](), "text": {"printed"}}
 TITLED = {"python", "toml", "json", "text", "sh", "jinja"}
 SKIPS: set[str] = {"CI does: .ci/run"}
 """The reasons why commands of a page are not run."""

@@ -24,7 +24,11 @@ test "$WORD" = "two words"
 ! grep 8000 a.toml   # the file has the port that the server will have
 ```
 ```sh fails="3"
+echo seen and done
 exit 3
+```
+```text printed="above"
+seen … done
 ```
 ```python
 import os, pathlib
@@ -76,6 +80,7 @@ def test_servers_live_as_long_as_the_page(tiny: Path) -> None:
         ("\n\n```sh\necho $nothing\n```", 4, ("exit code", "unbound")),
         ('```sh fails="2"\ntrue\n```', 2, ("exit code 0, not 2",)),
         ("```python\n1 / 0\n```", 2, ("ZeroDivisionError",)),
+        ('```sh\necho b\n```\n```text printed="above"\na\n```', 5, ("no such text", "b")),
         ("```sh\ninferflow serve nothing.gguf\n```", 2, ("ready", "nothing.gguf")),
     ],
 )

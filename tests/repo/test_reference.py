@@ -1,4 +1,4 @@
-"""docs/reference.md is what the installed entries and hooks say of themselves."""
+"""The pages that are made from the code are what the installed code says of itself."""
 
 import subprocess
 import sys
@@ -7,14 +7,15 @@ import pytest
 
 
 @pytest.mark.installed
-def test_the_reference_is_up_to_date(checkout):
+@pytest.mark.parametrize("name", ["reference", "cli"])
+def test_the_page_is_up_to_date(checkout, name):
     made = subprocess.run(
-        [sys.executable, str(checkout / "docs" / "reference.py")],
+        [sys.executable, str(checkout / "docs" / f"{name}.py")],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    assert made.stdout == (checkout / "docs" / "reference.md").read_text("utf-8"), (
+    assert made.stdout == (checkout / "docs" / f"{name}.md").read_text("utf-8"), (
         "run `make docs` and commit what changes"
     )
