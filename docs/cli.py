@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import click
 from inferflow_server.cli.group import walk
 from inferflow_server.cli.main import cli
-from inferflow_server.cli.options import model_options
+from inferflow_server.cli.options import SHARED, model_options
+from inferflow_server.cli.settings import key_of, settings_of, variables
 
 from inferflow_core import errors
 
@@ -17,13 +18,14 @@ INTRODUCTION = """# Commands
 
 Made by `make docs` from the commands' own help; do not edit. What is asked for goes to stdout,
 everything else (progress, notes, errors) to stderr, so every command can be piped. `NO_COLOR` is
-respected. What MODEL may be, and when it is fetched: [Use](use.md#what-a-model-is). Every option may
-be set once for all, by the variables below or in a file: [Configuration](configuration.md).
+respected. What MODEL may be, and when it is fetched: [Use](use.md#what-a-model-is). Every option
+may be set once for all, by the variables below or in a file: [Settings](configuration.md).
 """
 MODEL_OPTIONS = """
 ## Options on a model
 
-Every command on a model takes it as the first word or as `--spec`, and these with it.
+Every command on a model takes it as the first word or as `--spec`, and these with it. Their
+variables hold for all commands; `INFERFLOW_RUN_BACKEND` is that of one.
 """
 PLUGINS = """
 ## Commands of plugins
@@ -47,6 +49,8 @@ def main() -> None:
         summary = paragraphs(context.command)[0].rstrip(".")
         print(f"- [`{path}`](#{path.replace(' ', '-')}): {marked(summary)}")
     of_models = click.command("shared")(model_options(lambda options: None))
+    for option in settings_of(of_models).values():
+        option.envvar = [name for name in variables([], key_of(option)) if key_of(option) in SHARED]
     shared = {option.name for option in of_models.params}
     print(MODEL_OPTIONS)
     print("\n".join(table(of_models.params)))
