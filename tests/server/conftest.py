@@ -236,7 +236,7 @@ def url(one_server: SimpleNamespace, model: ScriptedModel) -> str:
     return one_server.url
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def serve() -> Callable[..., Any]:
     """`with serve(model, key=…) as url:`: a server of the test's own."""
     return serving

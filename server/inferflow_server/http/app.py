@@ -16,6 +16,8 @@ from inferflow_server.http.chat import chat_completions
 from inferflow_server.http.completions import completions
 from inferflow_server.http.errors import APIError, from_exception
 from inferflow_server.http.middleware import HostGuard, KeyGuard, SizeGuard
+from inferflow_server.http.native import native
+from inferflow_server.http.native_answer import refusal
 from inferflow_server.http.service import Service
 
 MAX_BODY = 8 << 20
@@ -34,6 +36,7 @@ def build_app(
         Route("/v1/completions", completions, methods=["POST"]),
         Route("/v1/models", info.models),
         Route("/v1/models/{name:path}", info.model),
+        Route("/", native, methods=["POST"]),
         Route("/health", info.health),
         Route("/ready", info.ready),
     ]
@@ -65,7 +68,7 @@ def build_app(
 
 
 async def _error(http: Request, error: Exception) -> Response:
-    return from_exception(error).response()
+    return refusal(from_exception(error), http.url.path)
 
 
 async def _http_error(http: Request, error: Exception) -> Response:
@@ -74,4 +77,5 @@ async def _http_error(http: Request, error: Exception) -> Response:
         message = f"Unknown request URL: {http.method} {http.url.path}"
         return APIError(404, message, code="unknown_url").response()
     headers = dict(error.headers or {})
-    return APIError(error.status_code, error.detail, headers=headers).response()
+    refused = APIError(error.status_code, error.detail, headers=headers)
+    return refusal(refused, http.url.path)

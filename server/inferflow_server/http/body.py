@@ -15,7 +15,12 @@ BODY_TIME_S = 60.0
 
 
 async def read(http: Request, body_type: type[Body]) -> Body:
-    """The checked body. Raises APIError (400, 408, 413 from the middleware, 415).
+    """The checked body. Raises APIError (400, and as `read_raw`)."""
+    return parse(body_type, await read_raw(http))
+
+
+async def read_raw(http: Request) -> bytes:
+    """Raises APIError (400, 408, 413 from the middleware, 415).
 
     The type must be named because a page in a browser can send plain text to a loopback server
     without asking first, but not `application/json`.
@@ -25,9 +30,8 @@ async def read(http: Request, body_type: type[Body]) -> Body:
         raise APIError(415, "send the header Content-Type: application/json")
     try:
         async with asyncio.timeout(BODY_TIME_S):
-            raw = await http.body()
+            return await http.body()
     except TimeoutError:
         raise APIError(408, "the body did not arrive in time") from None
     except ClientDisconnect:
         raise APIError(400, "the body ended early") from None
-    return parse(body_type, raw)

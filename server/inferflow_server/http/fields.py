@@ -7,7 +7,7 @@ these is refused, as OpenAI does, except that a request may set any number of th
 sampler chain by name (`top_k`, `min_p`, or a plugin's).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -93,7 +93,7 @@ class Generation(_Body):
             if name in IGNORED or value is None:
                 continue
             if name in chain:
-                numbers[name] = _number(name, value)
+                numbers[name] = number(name, value)
             elif name not in NEUTRAL:
                 raise self._unknown(name, chain)
             elif not any(value == neutral for neutral in NEUTRAL[name]):
@@ -171,15 +171,15 @@ def parse(body_type: type[Body], raw: bytes) -> Body:
     try:
         return body_type.model_validate_json(raw)
     except ValidationError as error:
-        raise _invalid(error) from error
+        raise _invalid(error, _FIELDS | body_type.model_fields.keys()) from error
 
 
-def _invalid(error: ValidationError) -> APIError:
+def _invalid(error: ValidationError, fields: Collection[str]) -> APIError:
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     # A union reports each member it tried; the one that got furthest is the one that was meant.
     problem = max(problems, key=lambda problem: len(problem["loc"]))
     # pydantic adds the tried member of a union (`str`, `list[str]`) to the place.
-    place = [str(part) for part in problem["loc"] if isinstance(part, int) or part in _FIELDS]
+    place = [str(part) for part in problem["loc"] if isinstance(part, int) or part in fields]
     param = ".".join(place)[:200] or None
     if problem["type"] == "json_invalid":
         return APIError(400, f"the body is not valid JSON: {problem['msg']}")
@@ -188,7 +188,8 @@ def _invalid(error: ValidationError) -> APIError:
     return APIError(400, f"{param}: {problem['msg']}", param=param)
 
 
-def _number(name: str, value: Any) -> float:
+def number(name: str, value: Any) -> float:
+    """A number of the sampler chain. Raises APIError."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise APIError(400, f"{name} must be a number", param=name)
     if abs(value) > 1e308 or value != value:

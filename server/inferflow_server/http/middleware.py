@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inferflow_server.http.errors import APIError
+from inferflow_server.http.native_answer import refusal
 
 
 class HostGuard:
@@ -26,7 +27,7 @@ class HostGuard:
             name = host[: host.find("]") + 1] if host.startswith("[") else host.partition(":")[0]
             if name not in self._hosts:
                 error = APIError(421, "this server does not answer to that host name")
-                return await error.response()(scope, receive, send)
+                return await refusal(error, scope["path"])(scope, receive, send)
         await self._app(scope, receive, send)
 
 
@@ -46,7 +47,7 @@ class KeyGuard:
                     code="invalid_api_key",
                     headers={"WWW-Authenticate": "Bearer"},
                 )
-                return await error.response()(scope, receive, send)
+                return await refusal(error, scope["path"])(scope, receive, send)
         await self._app(scope, receive, send)
 
 
@@ -62,7 +63,7 @@ class SizeGuard:
             return await self._app(scope, receive, send)
         declared = Headers(scope=scope).get("content-length", "0")
         if not declared.isdecimal() or int(declared[:20]) > self._limit:
-            return await self._too_large().response()(scope, receive, send)
+            return await refusal(self._too_large(), scope["path"])(scope, receive, send)
         received = 0
 
         async def counted() -> Message:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
@@ -57,7 +57,7 @@ class Answer:
 
     async def whole(self, request: HTTPRequest) -> Response:
         """The JSON answer; a client that leaves ends the generation."""
-        events = await _while_connected(request.receive, self._gather())
+        events = await while_connected(request.receive, self._gather())
         if events is None:
             return Response(status_code=499)
         choices = [self._shape.choice(i, events[i]) for i in range(self._choices)]
@@ -114,19 +114,28 @@ class Answer:
 
 
 class EventStream(Response):
-    """Server-sent events. An error after the first byte becomes an event; leaving cancels."""
+    """Lines as they are made, by default server-sent events. An error after the first byte becomes
+    the last of them (`last_words`); leaving cancels."""
 
-    def __init__(self, lines: AsyncIterator[str], batch: Batch) -> None:
-        super().__init__(media_type="text/event-stream")
+    def __init__(
+        self,
+        lines: AsyncIterator[str],
+        batch: Batch,
+        *,
+        media_type: str = "text/event-stream",
+        last_words: Callable[[APIError], str] = lambda error: _line(error.body()),
+    ) -> None:
+        super().__init__(media_type=media_type)
         self._lines = lines
         self._batch = batch
+        self._last_words = last_words
         del self.headers["content-length"]
         self.headers["cache-control"] = "no-cache"
         self.headers["x-accel-buffering"] = "no"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await _while_connected(receive, self._write(send))
+            await while_connected(receive, self._write(send))
         except OSError:
             return
         finally:
@@ -141,7 +150,7 @@ class EventStream(Response):
         except OSError:
             raise
         except Exception as error:
-            await _send(send, _line(from_exception(error).body()), more=True)
+            await _send(send, self._last_words(from_exception(error)), more=True)
             await _send(send, "", more=False)
             if not isinstance(error, APIError | InferflowError):
                 raise
@@ -154,7 +163,7 @@ async def _send(send: Send, text: str, *, more: bool) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-async def _while_connected(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result | None:
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result | None:
     """The result of `work`, which is cancelled if the client leaves first: then None."""
     leaving = asyncio.ensure_future(_left(receive))
     working = asyncio.ensure_future(work)
