@@ -14,8 +14,7 @@ import pytest
 from inferflow_server.cli.config_file import MAX_BYTES, config_path
 from inferflow_server.cli.group import walk, words_of
 from inferflow_server.cli.main import cli
-from inferflow_server.cli.options import SHARED
-from inferflow_server.cli.settings import OTHER_VARIABLES, is_secret, settings_of
+from inferflow_server.cli.settings import OTHER_VARIABLES, SHARED, is_secret, settings_of
 
 
 @pytest.fixture

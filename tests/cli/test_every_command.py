@@ -50,9 +50,11 @@ CASES = {
     "plugins list": Case("--kind norm --no-import", "--kind nrom", 2),
     "plugins show": Case("rms_norm", "rms_nrm", 4),
     "config show": Case("run --spec checkpoint", "rn", 2),
+    "completion": Case("bash", "csh", 2),
+    "help": Case("api key", "nothing-like-it", 2),
     "spec show": Case("checkpoint", "nothing.toml", 3),
 }
-REPORTS_NOTHING = {"run"}
+REPORTS_NOTHING = {"run", "completion"}
 """What these print is not a report: a text, a script."""
 UNTIL_STOPPED = {"serve"}
 FETCHES = {"pull"}

@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 import click
 
 from inferflow_core.errors import Problem, SpecError, UsageError, nearest
-from inferflow_server.cli.options import SHARED
-from inferflow_server.cli.settings import settings_of
+from inferflow_server.cli.settings import SHARED, settings_of
 
 MAX_BYTES = 64 * 1024
 SHOW = "inferflow config show"

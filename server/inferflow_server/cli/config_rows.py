@@ -11,8 +11,8 @@ from click.core import ParameterSource
 from inferflow_core.errors import Problem
 from inferflow_server.cli.config_file import config_path, values_of
 from inferflow_server.cli.group import words_of
-from inferflow_server.cli.options import SHARED
 from inferflow_server.cli.settings import (
+    SHARED,
     is_secret,
     key_of,
     settings_of,

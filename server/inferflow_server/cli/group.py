@@ -3,13 +3,16 @@
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from inferflow_core.errors import nearest
 from inferflow_server.cli.config_file import Tree, from_file
 from inferflow_server.cli.settings import with_variables
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,11 @@ class LazyGroup(click.Group):
         name = args[0]
         command = self.get_command(ctx, name)
         if command is None:
+            if ctx.resilient_parsing:
+                return None, None, args
             raise click.UsageError(f"no command {name!r}.{nearest(name, self._table)}", ctx)
-        if self.has_settings(name, command) and HELP_OPTIONS.isdisjoint(args):
+        only_help = ctx.resilient_parsing or not HELP_OPTIONS.isdisjoint(args)
+        if not only_help and self.has_settings(name, command):
             root = ctx.find_root().command
             assert isinstance(root, LazyGroup)
             words = [*words_of(ctx), name]
@@ -89,6 +95,20 @@ class LazyGroup(click.Group):
             elif entry.settings:
                 found[name] = None
         return found
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """From the table, so that completing imports no command."""
+        from click.shell_completion import CompletionItem
+
+        fitting = [(name, each.help) for name, each in self._table.items()]
+        return [
+            *(
+                CompletionItem(name, help=help)
+                for name, help in fitting
+                if name.startswith(incomplete)
+            ),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """From the table, so that help imports no command."""

@@ -47,6 +47,10 @@ COMMANDS = {
         "See what a model is made of.",
         {"show": Command(f"{HERE}.spec_show", "Print a filled spec and where each value is from.")},
     ),
+    "completion": Command(
+        f"{HERE}.completion", "Print a script that completes in a shell.", settings=False
+    ),
+    "help": Command(f"{HERE}.help", "Find commands and options by words.", settings=False),
 }
 
 INTERRUPTED = 130

@@ -8,10 +8,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-Function = Callable[..., Any]
+from inferflow_server.cli.completing import backends, models, set_keys
 
-SHARED = ("backend", "set", "offline", "yes")
-"""Options of many commands that may be set once for all of them (`settings.py`)."""
+Function = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,25 @@ def model_options(function: Function) -> Function:
     Further arguments of the command come after MODEL: with --spec, the first word is theirs.
     """
 
-    @click.option("--spec", metavar="MODEL", help="The model, instead of the first word.")
-    @click.option("--backend", metavar="NAME", help="Backend instead of the spec's.")
     @click.option(
-        "--set", "set_", multiple=True, metavar="KEY=VALUE", help="Overrides a value of the spec."
+        "--spec",
+        metavar="MODEL",
+        help="The model, instead of the first word.",
+        shell_complete=models,
+    )
+    @click.option(
+        "--backend",
+        metavar="NAME",
+        help="Backend instead of the spec's.",
+        shell_complete=backends,
+    )
+    @click.option(
+        "--set",
+        "set_",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Overrides a value of the spec.",
+        shell_complete=set_keys,
     )
     @click.option("--offline", is_flag=True, help="Never touch the network.")
     @click.option("--yes", "-y", is_flag=True, help="Fetch without asking.")
@@ -80,4 +94,4 @@ def model_options(function: Function) -> Function:
 
 
 def model_argument(function: Function) -> Function:
-    return click.argument("model", required=False)(function)
+    return click.argument("model", required=False, shell_complete=models)(function)

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import click
 
-from inferflow_server.cli.options import SHARED
+SHARED = ("backend", "set", "offline", "yes")
+"""Options of many commands that may be set once for all of them."""
 
 OTHER_VARIABLES = {
     "INFERFLOW_CACHE": "folder of fetched models, instead of the user's cache folder",
