@@ -136,7 +136,7 @@ class Catalog:
         if elsewhere:
             other = elsewhere[0]
             return UnknownEntry(f"{name!r} is {_article(other)}, not {_article(kind)}")
-        distribution = _known().get(kind, {}).get(name)
+        distribution = known().get(kind, {}).get(name)
         if distribution is not None:
             return EntryNotInstalled(
                 f"no {kind} named {name!r} is installed. It is provided by {distribution}: "
@@ -192,8 +192,8 @@ def _installed() -> list[Entry]:
     return entries
 
 
-def _known() -> dict[str, dict[str, str]]:
-    """known.toml: kind -> name -> the distribution that provides it."""
+def known() -> dict[str, dict[str, str]]:
+    """known.toml: kind -> name -> the distribution of a third party that provides it."""
     return tomllib.loads(files("inferflow_core").joinpath("known.toml").read_text("utf-8"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol, cast
 
@@ -41,6 +41,14 @@ class Prober(Protocol):
 
         All sequences run together, `chunk` tokens of each a step (None: all at once). Weights
         depend on `seed` and their path alone.
+        """
+        ...
+
+    def apply(self, block: Block, weights: Mapping[str, Any], x: Any) -> Any:
+        """The block's `forward`, run eagerly on numbers of one's own: for a test of its formula.
+
+        `weights` has nested lists or arrays by param path, `x` is [tokens, hidden]; the tokens are
+        one sequence. For blocks without a cache.
         """
         ...
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, ClassVar
 
 from inferflow_core.catalog import Catalog
@@ -31,6 +30,12 @@ class NumpyBackend:
 
         return frozenset(KERNELS)
 
+    def kernel(self, op: str) -> Callable[..., Any]:
+        """The reference of any op, ours or a third party's: arrays and attributes -> array. A
+        state is its pages, [pages, page_tokens, ...]. A backend may borrow what it does not have.
+        """
+        return reference(self._table, op)
+
     def prober(self, backend: Backend | None = None) -> Any:
         """Runs models on random weights on a backend (this one), for the conformance suites."""
         from inferflow_backends.numpy.prober import NumpyProber
@@ -51,9 +56,7 @@ class NumpyBackend:
     ) -> Program:
         from inferflow_backends.numpy.program import NumpyProgram
 
-        return NumpyProgram(
-            decompose(graph, self._table, native), weights, sizes, partial(reference, self._table)
-        )
+        return NumpyProgram(decompose(graph, self._table, native), weights, sizes, self.kernel)
 
 
 def reference(table: OpTable, op: str) -> Callable[..., Any]:

@@ -11,7 +11,8 @@ from zlib import crc32
 import numpy as np
 
 from inferflow_backends.numpy.eager import EagerOps
-from inferflow_core.block import Model, Scope, all_params, all_states
+from inferflow_core.axes import Axis, Dims
+from inferflow_core.block import Block, Model, Scope, all_params, all_states
 from inferflow_core.context import Context
 from inferflow_core.graph import Graph
 from inferflow_core.interfaces import Program, Sizes, Step
@@ -90,6 +91,15 @@ class NumpyProber:
     def array(self, numbers: Sequence[float], shape: Sequence[int]) -> Any:
         return np.array(numbers, np.float32).reshape(tuple(shape))
 
+    def apply(self, block: Block, weights: Mapping[str, Any], x: Any) -> Any:
+        x = np.asarray(x, np.float32)
+        handles = {path: np.asarray(numbers, np.float32) for path, numbers in weights.items()}
+        tokens = [list(range(len(x)))]
+        ((_, step),) = _steps(tokens, None, _tables(tokens, False))
+        dims = Dims(Axis("hidden", x.shape[-1]), Axis("vocab", len(x)), CONTEXT)
+        context = Context(dims=dims, **_columns(step))
+        return block(EagerOps(self.table), Scope(handles), x, context)
+
     @contextmanager
     def _running(
         self, how: str, model: Model, weights: Mapping[str, RandomWeight], sizes: Sizes
@@ -114,11 +124,15 @@ class NumpyProber:
         entry, ops = model.entries()["step"], EagerOps(self.table)
 
         def run(step: Step) -> Any:
-            columns = {name: getattr(step, name) for name in INPUTS}
-            columns["token_types"] = np.zeros_like(step.ids)
-            return entry(ops, Scope(handles), Context(dims=dims, **columns))["logits"]
+            return entry(ops, Scope(handles), Context(dims=dims, **_columns(step)))["logits"]
 
         return run
+
+
+def _columns(step: Step) -> dict[str, Any]:
+    """A step's columns as blocks see them."""
+    columns = {name: getattr(step, name) for name in INPUTS}
+    return columns | {"token_types": np.zeros_like(step.ids)}
 
 
 def _tables(sequences: Sequence[Sequence[int]], shuffle: bool) -> list[list[int]]:

@@ -33,6 +33,7 @@ COMMANDS = {
         {
             "list": Command(f"{HERE}.plugins_list", "List every name in the catalog."),
             "show": Command(f"{HERE}.plugins_show", "Show one name: fields, defaults, source."),
+            "new": Command(f"{HERE}.plugins_new", "Write a plugin package to begin with."),
         },
     ),
     "config": Subgroup(
