@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from inferflow_core.catalog import Catalog
-from inferflow_core.errors import PluginError
+from inferflow_core.errors import PluginError, nearest
 
 if TYPE_CHECKING:
     from inferflow_core.interfaces import Request, TokenEvent
@@ -51,6 +51,25 @@ def inferflow_request_finished(model: Any, request: "Request", event: "TokenEven
 @hookspec
 def inferflow_shutdown(model: Any) -> None:
     """The server has drained and the engine is about to close."""
+
+
+def problems(plugin: object) -> list[str]:
+    """What is wrong with the hooks of a module or object; empty if they can be called."""
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(sys.modules[__name__])
+    known = [name for name in dir(sys.modules[__name__]) if name.startswith(f"{PROJECT}_")]
+    found = [name for name in dir(plugin) if name.startswith(f"{PROJECT}_")]
+    marked = [name for name in found if hasattr(getattr(plugin, name), f"{PROJECT}_impl")]
+    wrong = [
+        f"no hook is named {name!r}.{nearest(name, known)}" for name in found if name not in known
+    ]
+    wrong += [f"{name} is not marked @hookimpl" for name in found if name not in marked]
+    try:
+        hash(plugin)
+        manager.register(plugin)
+    except (pluggy.PluginValidationError, TypeError, ValueError) as error:
+        wrong.append(" ".join(str(error).split()))
+    return wrong if found else [*wrong, "has no hook: a function inferflow_… marked @hookimpl"]
 
 
 class Hooks:

@@ -118,7 +118,7 @@ class StreamDecoder(Protocol):
 
 
 class Tokenizer(Protocol):
-    """An entry of `inferflow.tokenizers`, opened on the files of a model."""
+    """What an entry of `inferflow.tokenizers` gives: opened on the files of a model."""
 
     vocab_size: int
     bos: int | None
@@ -156,6 +156,15 @@ class Tokenizer(Protocol):
         ...
 
     def token_id(self, token: str) -> int | None: ...
+
+
+class TokenizerEntry(Protocol):
+    """An entry of `inferflow.tokenizers`: a class whose `open` is a class method."""
+
+    def open(self, checkpoint: Checkpoint, options: Mapping[str, Any]) -> Tokenizer | None:
+        """The tokenizer of a model, or None where its files are of another kind. `options` is the
+        spec's [tokenizer] table. Raises ModelFileError, TokenizerError, SpecError."""
+        ...
 
 
 # ---------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The command, called in this process on a model that recites."""
 
 import threading
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,3 +131,24 @@ def strange_file(gguf_file: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     path = tmp_path_factory.mktemp("strange") / "strange.gguf"
     path.write_bytes(gguf_file.read_bytes().replace(b"llama", b"venus"))
     return path
+
+
+@pytest.fixture
+def installs() -> Callable[[Path], None]:
+    """Writes what pip would write beside a package from its pyproject.toml: enough for its entry
+    points to be found by whoever has the folder on the path."""
+
+    def installs(folder: Path) -> None:
+        project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+        info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        info.mkdir()
+        lines = [f"Name: {project['name']}", f"Version: {project['version']}"]
+        lines += [f"Requires-Dist: {each}" for each in project.get("dependencies", ())]
+        (info / "METADATA").write_text("Metadata-Version: 2.4\n" + "\n".join(lines) + "\n")
+        points = [
+            f"[{group}]\n" + "\n".join(f"{name} = {value}" for name, value in entries.items())
+            for group, entries in project["entry-points"].items()
+        ]
+        (info / "entry_points.txt").write_text("\n".join(points))
+
+    return installs

@@ -20,21 +20,6 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def install(folder: Path) -> None:
-    """What pip would write beside a package: enough for entry points to be found."""
-    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-    info.mkdir()
-    lines = [f"Name: {project['name']}", f"Version: {project['version']}"]
-    lines += [f"Requires-Dist: {each}" for each in project["dependencies"]]
-    (info / "METADATA").write_text("Metadata-Version: 2.4\n" + "\n".join(lines) + "\n")
-    points = [
-        f"[{group}]\n" + "\n".join(f"{name} = {value}" for name, value in entries.items())
-        for group, entries in project["entry-points"].items()
-    ]
-    (info / "entry_points.txt").write_text("\n".join(points))
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_writes_a_package(inferflow: Any, kind: str) -> None:
     done = inferflow("plugins", "new", "acme.poly_x", "--kind", kind)
@@ -150,13 +135,15 @@ def test_the_class_hides_no_import() -> None:
 
 @pytest.mark.slow
 @pytest.mark.installed
-def test_every_kind_passes_its_own_tests_and_the_check(inferflow: Any, tmp_path: Path) -> None:
+def test_every_kind_passes_its_own_tests_and_the_check(
+    inferflow: Any, installs: Any, tmp_path: Path
+) -> None:
     """Without pip; .ci/wheel does it by plain pip, from the wheel."""
     for kind in KINDS:
         assert (
             inferflow("plugins", "new", f"acme.my_{kind}", "--kind", kind, "--out", kind).code == 0
         )
-        install(tmp_path / kind)
+        installs(tmp_path / kind)
     folders = [str(tmp_path / kind) for kind in KINDS]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
 
@@ -175,3 +162,8 @@ def test_every_kind_passes_its_own_tests_and_the_check(inferflow: Any, tmp_path:
     report = output(*tests, *(f"{folder}/tests" for folder in folders))
     assert " passed" in report
     assert "skipped" not in report
+    check = "from inferflow_server.cli import main; main(['plugins', 'check', 'acme', '--json'])"
+    found = json.loads(output("-c", check))
+    assert {(each["kind"], each["level"]) for each in found if each["kind"]} == {
+        (kind, "ok") for kind in KINDS
+    }

@@ -34,6 +34,7 @@ COMMANDS = {
             "list": Command(f"{HERE}.plugins_list", "List every name in the catalog."),
             "show": Command(f"{HERE}.plugins_show", "Show one name: fields, defaults, source."),
             "new": Command(f"{HERE}.plugins_new", "Write a plugin package to begin with."),
+            "check": Command(f"{HERE}.plugins_check", "Check that plugins keep their interfaces."),
         },
     ),
     "config": Subgroup(

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from typing import Any
 
 import click
@@ -33,6 +33,11 @@ def print_pairs(pairs: Mapping[str, Any]) -> None:
     for key, value in pairs.items():
         shown = f"{value:.4g}" if isinstance(value, float) else value
         click.echo(f"{key:<{width}}  {shown}")
+
+
+def imports() -> AbstractContextManager[Any]:
+    """While plugins are imported: what they print does not get among the results."""
+    return redirect_stdout(sys.stderr)
 
 
 @contextmanager

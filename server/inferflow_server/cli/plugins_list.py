@@ -6,7 +6,7 @@ from inferflow_core.catalog import GROUPS, HOME, Catalog, Entry
 from inferflow_core.errors import PluginError
 from inferflow_server.cli.model import registered
 from inferflow_server.cli.options import debug_option, json_option
-from inferflow_server.cli.output import print_columns, print_json
+from inferflow_server.cli.output import imports, print_columns, print_json
 
 KEYS = ("kind", "name", "distribution", "version", "status")
 
@@ -47,7 +47,8 @@ def _status(catalog: Catalog, entry: Entry) -> str:
     if entry.problem or entry.distribution == HOME:
         return entry.status
     try:
-        catalog.get(entry.kind, entry.name)
+        with imports():
+            catalog.get(entry.kind, entry.name)
     except PluginError as error:
         return " ".join(error.message.split())
     except SystemExit as error:
