@@ -49,6 +49,8 @@ CASES = {
     ),
     "plugins list": Case("--kind norm --no-import", "--kind nrom", 2),
     "plugins show": Case("rms_norm", "rms_nrm", 4),
+    "plugins new": Case("acme.poly_norm --kind norm", "poly_norm --kind norm", 2),
+    "plugins check": Case("inferflow-core", "inferflow-cor", 4),
     "config show": Case("run --spec checkpoint", "rn", 2),
     "completion": Case("bash", "csh", 2),
     "help": Case("api key", "nothing-like-it", 2),

@@ -52,7 +52,7 @@ def _entry(entry: Entry, catalog: Catalog) -> Iterator[tuple[Level, str, str]]:
         yield "problem", "name", entry.problem
         return
     yield "ok", "name", "may be used in specs"
-    if entry.kind not in DATA_KINDS:
+    if entry.kind not in DATA_KINDS and entry.distribution != HOME:
         result = import_alone(entry.value.partition(":")[0], arrays=entry.kind not in BLOCK_KINDS)
         if result.problem:
             yield "problem", "import", result.problem

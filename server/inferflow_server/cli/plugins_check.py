@@ -24,12 +24,16 @@ def command(context: click.Context, which: str | None, as_json: bool) -> None:
     """Check installed plugins: names, version bounds, imports, interfaces, docstrings.
 
     Of a distribution (inferflow-plugin-example) or of a prefix (example); without either, of all
-    that do not come with Inferflow. Each is imported in a process of its own. Findings are ok,
-    warning or problem; with a problem the exit code is 4. What a plugin computes is for the suites
-    of inferflow_core.testing.
+    that do not come with Inferflow. Each is imported in a process of its own first. Findings are
+    ok, warning or problem; with a problem the exit code is 4. What a plugin computes is for the
+    suites of inferflow_core.testing to check.
 
     \b
-    inferflow plugins check example
+    Example:
+        inferflow plugins check
+
+    --json prints [{"level", "distribution", "kind", "name", "check", "message"}]; kind and name
+    are empty where a finding is about the distribution.
     """
     from inferflow_server.cli.plugin_findings import findings
 

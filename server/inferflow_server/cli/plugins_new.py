@@ -31,15 +31,18 @@ from inferflow_server.cli.scaffold import KINDS, Package
 def command(name: str, kind: str, out: Path | None, as_json: bool) -> None:
     """Write a plugin package that passes its own tests, and print its folder.
 
-    NAME is prefix.name, as a spec will write it: the prefix is your own word (of a project, a
-    person, a company) and the same for all your plugins. Without a prefix it is asked for. What
-    acme.poly_norm is called for pip is inferflow-plugin-acme-poly-norm.
+    NAME is prefix.name, as specs will write it. The prefix is a word of your own, the same for all
+    your plugins; without one it is asked for. For pip, acme.poly_norm is
+    inferflow-plugin-acme-poly-norm.
 
     \b
-    inferflow plugins new acme.poly_norm --kind norm
-    cd inferflow-plugin-acme-poly-norm
-    pip install -e ".[test]"
-    python -m pytest
+    Example:
+        inferflow plugins new acme.poly_norm --kind norm
+
+    Then, in the folder, pip install -e ".[test]" and python -m pytest. Nothing that is there
+    already is written over.
+
+    --json prints {"name", "kind", "distribution", "package", "folder", "files"}.
     """
     prefix, dot, rest = name.partition(".")
     package = Package(prefix, rest, kind) if dot else Package(_ask_prefix(name, kind), name, kind)
