@@ -62,6 +62,13 @@ class ContinuousEngine:
         return inspect_model(reference, **options)
 
     @staticmethod
+    def describe(reference: str | Path, **options: Any) -> Any:
+        """All that can be said of a model as plain data; see `describe.describe`."""
+        from inferflow_runtime.describe import describe
+
+        return describe(reference, **options)
+
+    @staticmethod
     def tokenizer(reference: str | Path, **options: Any) -> Tokenizer:
         """The tokenizer of a model alone; see `look.tokenizer_of`."""
         from inferflow_runtime.look import tokenizer_of

@@ -43,6 +43,8 @@ class LibraryTokenizer:
             )
             size = self._native.get_vocab_size()
         self.vocab_size: int = max(size, *(id + 1 for id in added), 0)
+        self.kind: str = type(self._native.model).__name__
+        """`BPE`, `Unigram`, `WordPiece` …"""
         self.bos = self._named("bos_token")
         self.eos = self._named("eos_token")
         self.stop_ids = facts.stop_ids | ({self.eos} if self.eos is not None else frozenset())

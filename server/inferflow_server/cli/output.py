@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 Progress = Callable[[int, int | None], None]
+UNITS = ("kB", "MB", "GB", "TB", "PB")
 
 
 def note(text: str) -> None:
@@ -20,12 +21,18 @@ def print_json(data: Any) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of texts as lines with columns, cut nowhere, so that they can be searched."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
 def print_columns(rows: Sequence[Sequence[str]]) -> None:
-    """Rows of texts as columns, cut nowhere, so that they can be searched."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    for line in columns(rows):
+        click.echo(line)
 
 
 def print_pairs(pairs: Mapping[str, Any]) -> None:
@@ -38,6 +45,19 @@ def print_pairs(pairs: Mapping[str, Any]) -> None:
 def imports() -> AbstractContextManager[Any]:
     """While plugins are imported: what they print does not get among the results."""
     return redirect_stdout(sys.stderr)
+
+
+def printable(text: str) -> str:
+    """A text from a file, without what could steer a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def size_text(count: int) -> str:
+    """Bytes as a person reads them: `93.4 MB`."""
+    if count < 1000:
+        return f"{count} bytes"
+    power = min((len(str(count)) - 1) // 3, len(UNITS))
+    return f"{count / 1000**power:.1f} {UNITS[power - 1]}"
 
 
 @contextmanager

@@ -1,0 +1,74 @@
+"""`inferflow inspect MODEL`: what a model is made of."""
+
+from typing import Any
+
+import click
+
+from inferflow_core.errors import TemplateError
+from inferflow_server.cli.fetch import spec_without_files
+from inferflow_server.cli.inspect_text import description_text, outline_text
+from inferflow_server.cli.model import registered
+from inferflow_server.cli.options import ModelOptions, json_option, model_argument, model_options
+from inferflow_server.cli.output import note, print_json
+from inferflow_server.cli.spec_outline import outline
+
+
+@click.command("inspect")
+@model_argument
+@model_options
+@click.option("--tensors", is_flag=True, help="List every tensor.")
+@click.option("--template", is_flag=True, help="Print the chat template and nothing else.")
+@json_option
+def command(options: ModelOptions, tensors: bool, template: bool, as_json: bool) -> None:
+    """Show what MODEL is made of, without reading its weights.
+
+    The network as a tree (equal layers folded; behind a block's name its entry in the catalog, and
+    the fields that are no defaults), its tensors and their formats, the tokenizer, the chat
+    template, and the keys of the checkpoint's config that nobody read. Nothing is fetched.
+
+    Of a family, or a model that is not fetched yet, what its spec says is shown. A file that no
+    spec matches, or whose tensors do not fit, is shown as far as it goes; the latter is an error.
+
+    \b
+    Examples:
+        inferflow inspect model.gguf
+        inferflow inspect checkpoint --tensors
+        inferflow inspect model.gguf --template
+
+    --json prints all of it: {"model", "complete", "name", "path", "source", "spec", "chain",
+    "names", "context", "parameters", "network", "tensors", "formats", "tokenizer",
+    "chat_templates", "config", "unread_config", "problem"}. "bytes" of a tensor are those that the
+    loader gives, "bits" of a format its bytes for each number.
+    """
+    catalog, _ = registered()
+    spec = spec_without_files(options, catalog)
+    if spec is not None:
+        report = {"model": options.reference, "complete": False} | outline(spec)
+        note("There is no checkpoint here: this is what the spec says.")
+        print_json(report) if as_json else click.echo(outline_text(report))
+        return
+    found = catalog.get("engine", "continuous").describe(
+        options.reference, catalog=catalog, backend=options.backend, set=options.set
+    )
+    report = {"model": options.reference, "complete": found.trouble is None} | found.report
+    if as_json:
+        print_json(report)
+    elif template:
+        click.echo(_template(report))
+    else:
+        click.echo(description_text(report, tensors=tensors))
+    if found.unknown:
+        note(f"{found.trouble.message} So there is no network to show.")
+    elif found.trouble is not None:
+        raise found.trouble
+
+
+def _template(report: dict[str, Any]) -> str:
+    templates: dict[str, str] = report["chat_templates"]
+    if "default" not in templates:
+        others = f" (but: {', '.join(templates)})" if templates else ""
+        raise TemplateError(
+            f"{report['model']} has no chat template{others}",
+            hint='[tokenizer] chat = "…" in a spec gives it one',
+        )
+    return templates["default"]
