@@ -36,6 +36,7 @@ CASES = {
     "run": Case(f"model.gguf Hello --max-tokens 3 {FAST}", "model.gguf Hello --top-p 2", 2),
     "serve": Case(f"model.gguf --port 0 {FAST}", "nothing.gguf --port 0", 6),
     "pull": Case("smollm2-135m-instruct", "smollm2-135m-instrct", 6),
+    "inspect": Case("checkpoint", "nothing.gguf", 6),
     "check": Case("checkpoint", "checkpoint --set model.layer.mixer.heds=3", 3),
     "tokenize": Case("checkpoint Hello", "checkpoint --decode x", 2),
     "bench": Case(f"model.gguf --prompt 4 --gen 3 {FAST}", "model.gguf --batch x", 2),
