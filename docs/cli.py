@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import click
 from inferflow_server.cli.group import walk
 from inferflow_server.cli.main import cli
-from inferflow_server.cli.options import SHARED, model_options
-from inferflow_server.cli.settings import key_of, settings_of, variables
+from inferflow_server.cli.options import model_options
+from inferflow_server.cli.settings import SHARED, key_of, settings_of, variables
 
 from inferflow_core import errors
 
