@@ -23,8 +23,11 @@ from inferflow_core.testing.blocks import (
     PositionSuite,
     RouterSuite,
 )
+from inferflow_core.testing.engines import EngineSuite
 from inferflow_core.testing.files import LoaderSuite, NamesSuite, SpecSuite
 from inferflow_core.testing.formats import FormatSuite
+from inferflow_core.testing.hooks import HookSuite
+from inferflow_core.testing.kernels import KernelSuite
 from inferflow_core.testing.ops import OpSuite
 from inferflow_core.testing.samplers import SamplerSuite
 from inferflow_core.testing.sources import SourceSuite
@@ -34,9 +37,12 @@ __all__ = [
     "BackendSuite",
     "BlockSuite",
     "EmbeddingSuite",
+    "EngineSuite",
     "FFNSuite",
     "FormatSuite",
     "HeadSuite",
+    "HookSuite",
+    "KernelSuite",
     "LayerSuite",
     "LoaderSuite",
     "MixerSuite",

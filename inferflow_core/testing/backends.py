@@ -137,13 +137,14 @@ class OpProbe(Model):
 
 
 class BackendSuite(EntrySuite):
-    """Give `name` and `make`; every op is compared with the reference backend."""
+    """Give `name`. Each op of `CASES` runs in a model of its own, on the backend and on `numpy`."""
 
     kind: ClassVar[str] = "backend"
     tolerance: ClassVar[float] = 1e-5
     """Largest difference, as a share of the largest number."""
 
     def make(self) -> Backend:
+        """The backend, as the runtime makes it."""
         return self.entry()(self.catalog())
 
     def on(self, backend: Backend | None) -> Prober:
@@ -152,12 +153,15 @@ class BackendSuite(EntrySuite):
         return catalog.get("backend", "numpy")(catalog).prober(backend)
 
     def sequences(self) -> list[list[int]]:
+        """Token ids of several lengths."""
         return [[(5 * i + n) % 30 for i in range(n)] for n in (21, 1, 7)]
 
     def test_works_here(self) -> None:
+        """It says that it works on this machine; where it does not, do not run the suite."""
         assert self.make().available() == ""
 
     def test_every_op_equals_the_reference(self) -> None:
+        """Every op, in every form, gives what the numpy backend gives, within `tolerance`."""
         wrong: dict[str, str] = {}
         for case in CASES:
             model = OpProbe(hidden=HIDDEN, vocab=30, case=case)
@@ -170,6 +174,7 @@ class BackendSuite(EntrySuite):
         assert not wrong
 
     def test_numeric_law_of_every_op(self) -> None:
+        """Of each op the same bits alone, among others, in chunks, and with pages anywhere."""
         wrong: list[str] = []
         for case in CASES:
             model, prober = OpProbe(hidden=HIDDEN, vocab=30, case=case), self.on(self.make())

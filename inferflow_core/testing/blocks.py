@@ -24,7 +24,9 @@ FORBIDDEN = {"numpy", "torch", "cupy", "numba", "jax"}
 
 
 class BlockSuite(EntrySuite):
-    """What every block must keep. Subclass a kind's suite, give `name` and `make`."""
+    """What every block keeps. Subclass the suite of its kind; give `name` and `make`, a block
+    with the fields set that matter. It runs inside the smallest model of its kind, on random
+    weights."""
 
     hidden: ClassVar[int] = 32
     vocab: ClassVar[int] = 40
@@ -35,6 +37,7 @@ class BlockSuite(EntrySuite):
         raise NotImplementedError
 
     def model(self) -> Model:
+        """The smallest model around the block; its weights are random."""
         return probe(self.make(), hidden=self.hidden, vocab=self.vocab)
 
     def sequences(self) -> list[list[int]]:
@@ -42,9 +45,11 @@ class BlockSuite(EntrySuite):
         return [[(7 * i + 3 * n) % self.vocab for i in range(n)] for n in (37, 1, 5, 16)]
 
     def test_makes_the_registered_class(self) -> None:
+        """What `make` makes is of the class that the entry names."""
         assert self.entry() is type(self.make())
 
     def test_is_a_frozen_dataclass_of_its_kind(self) -> None:
+        """It is immutable, and equal fields make equal, equally hashed blocks."""
         block = self.make()
         assert block.kind == self.kind
         assert dataclasses.is_dataclass(block)
@@ -52,19 +57,23 @@ class BlockSuite(EntrySuite):
         assert block == self.make()
 
     def test_survives_pickling(self) -> None:
+        """It can be sent to another process."""
         assert pickle.loads(pickle.dumps(self.make())) == self.make()
 
     def test_round_trips_through_a_spec(self) -> None:
+        """Written as a table of a spec and read again, it is the same block."""
         block = self.make()
         table = to_table(block, self.catalog())
         assert build_block(table, self.kind, catalog=self.catalog()) == block
 
     def test_params_are_the_same_each_time(self) -> None:
+        """`params` depends on the fields and `dims` alone."""
         model = self.model()
         dims = model.dims(self.context)
         assert all_params(model, dims) == all_params(self.model(), dims)
 
     def test_every_param_and_state_is_used(self) -> None:
+        """No weight or cache is declared that the traced network never touches."""
         model = self.model()
         dims = model.dims(self.context)
         graph = trace(model, dims, OpTable(self.catalog()))
@@ -81,11 +90,13 @@ class BlockSuite(EntrySuite):
         assert declared <= used
 
     def test_traced_equals_eager(self) -> None:
+        """Recorded to a graph and compiled, it computes the bits that it computes at once."""
         sequences = self.sequences()
         eager = self.prober().run(self.model(), sequences, how="eager")
         assert self.prober().run(self.model(), sequences, how="traced") == eager
 
     def test_decomposed_is_close_to_eager(self) -> None:
+        """A backend that has the required ops alone computes nearly the same."""
         eager = self.prober().run(self.model(), self.sequences(), how="eager")
         decomposed = self.prober().run(self.model(), self.sequences(), how="decomposed")
         for a, b in zip(eager, decomposed, strict=True):
@@ -94,7 +105,7 @@ class BlockSuite(EntrySuite):
             assert max(abs(p - q) for p, q in zip(x, y, strict=True)) <= 1e-5 * scale
 
     def test_numeric_law(self) -> None:
-        """The same bits alone, among others, in chunks, and with pages anywhere."""
+        """The same bits alone, among others, in chunks, and with pages of the cache anywhere."""
         prober, model, sequences = self.prober(), self.model(), self.sequences()
         together = prober.run(model, sequences)
         alone = [prober.run(model, [sequence])[0] for sequence in sequences]
@@ -108,44 +119,62 @@ class BlockSuite(EntrySuite):
         assert prober.run(model, [[1, 2, 3]]) != prober.run(model, [[4, 5, 6]])
 
     def test_imports_no_array_library(self) -> None:
+        """Its module imports neither numpy nor the like: a block computes with `ops`."""
         module = sys.modules[type(self.make()).__module__]
         assert not imported(inspect.getsource(module)) & FORBIDDEN
 
 
 class NormSuite(BlockSuite):
+    """Give `name` and `make`, a norm with the fields set that matter."""
+
     kind = "norm"
 
 
 class PositionSuite(BlockSuite):
+    """Give `name` and `make`. It is tried with two heads of attention: what it adds to embeddings,
+    how it rotates, and its bias of scores, together."""
+
     kind = "position"
 
 
 class MixerSuite(BlockSuite):
+    """Give `name` and `make`, a mixer that fits `hidden` channels (32, unless you say else)."""
+
     kind = "mixer"
 
 
 class FFNSuite(BlockSuite):
+    """Give `name` and `make`, a feed-forward block with the fields set that matter."""
+
     kind = "ffn"
 
 
 class RouterSuite(BlockSuite):
+    """Give `name` and `make`. Chosen experts and their weights are compared side by side."""
+
     kind = "router"
 
 
 class LayerSuite(BlockSuite):
+    """Give `name` and `make`, a layer with the blocks inside that it wires."""
+
     kind = "layer"
 
 
 class EmbeddingSuite(BlockSuite):
+    """Give `name` and `make`. It is asked for tokens 0 to `vocab` - 1 (39, unless you say else)."""
+
     kind = "embedding"
 
 
 class HeadSuite(BlockSuite):
+    """Give `name` and `make`. What the checkpoint decides (`tied`) is decided for the head."""
+
     kind = "head"
 
 
 class ModelSuite(BlockSuite):
-    """`make` gives the whole model; its `vocab` must be the suite's."""
+    """Give `name` and `make`, a whole model; its `vocab` is the suite's, 40 unless you say else."""
 
     kind = "model"
 

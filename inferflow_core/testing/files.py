@@ -14,10 +14,8 @@ from inferflow_core.testing.registered import EntrySuite
 
 
 class LoaderSuite(EntrySuite):
-    """Give `name` and `write`, which makes a small valid model in a folder.
-
-    `header_bytes` says how much of its main file describes the rest.
-    """
+    """Give `name`; `write`, which makes a small valid model in a folder; and `header`, which says
+    how much of its main file describes the rest."""
 
     kind: ClassVar[str] = "loader"
 
@@ -33,6 +31,7 @@ class LoaderSuite(EntrySuite):
         raise NotImplementedError
 
     def test_recognises_its_own_and_nothing_else(self) -> None:
+        """It knows its own files by name and magic, and no other, nor what is not there."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "model").mkdir()
@@ -43,6 +42,7 @@ class LoaderSuite(EntrySuite):
             assert not self.make().recognises(folder / "absent")
 
     def test_every_tensor_reads(self) -> None:
+        """Each tensor has as many bytes as it says, in a format that exists; there is a config."""
         with tempfile.TemporaryDirectory() as name:
             checkpoint = self.make().open(self.write(Path(name)))
             assert checkpoint.tensors
@@ -53,33 +53,56 @@ class LoaderSuite(EntrySuite):
             checkpoint.close()
 
     def test_a_cut_header_is_an_error(self) -> None:
+        """Cut anywhere within its header, a file is a ModelFileError, and nothing else."""
         with tempfile.TemporaryDirectory() as name:
             path = self.write(Path(name))
             file, size = self.header(path)
-            data = file.read_bytes()
+            data, loader = file.read_bytes(), self.make()
             for length in range(0, size, max(1, size // 64)):
                 file.write_bytes(data[:length])
                 try:
-                    self.make().open(path).close()
+                    loader.open(path).close()
                 except ModelFileError:
                     continue
                 raise AssertionError(f"cut at byte {length}, the file still opens")
 
+    def test_a_changed_header_opens_or_is_an_error(self) -> None:
+        """With any byte of its header changed, a file opens and reads within bounds, or is a
+        ModelFileError; nothing else comes out."""
+        with tempfile.TemporaryDirectory() as name:
+            path = self.write(Path(name))
+            file, size = self.header(path)
+            data, loader = file.read_bytes(), self.make()
+            for place in range(0, size, max(1, size // 64)):
+                for change in (0x01, 0x80, 0xFF):
+                    changed = bytearray(data)
+                    changed[place] ^= change
+                    file.write_bytes(changed)
+                    try:
+                        checkpoint = loader.open(path)
+                    except ModelFileError:
+                        continue
+                    for info in checkpoint.tensors.values():
+                        assert checkpoint.read(info.name).nbytes == info.nbytes
+                    checkpoint.close()
+
 
 class NamesSuite(EntrySuite):
-    """Give `name`: the map reads without a problem."""
+    """Give `name`, the name of the map."""
 
     kind: ClassVar[str] = "names"
 
     def test_reads(self) -> None:
+        """The map reads without a problem, and has a rule."""
         catalog = self.catalog()
         assert read_names(self.name, lambda name: catalog.get("names", name)).rules
 
 
 class SpecSuite(EntrySuite):
-    """Give `name`: all that can be checked of the spec without a checkpoint is right."""
+    """Give `name`: all is checked that can be without a checkpoint."""
 
     kind: ClassVar[str] = "spec"
 
     def test_checks(self) -> None:
+        """Names, keys and types are right in all its branches."""
         check(read_spec(self.name, self.catalog()), self.catalog())

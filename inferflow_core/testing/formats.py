@@ -23,17 +23,20 @@ class FormatSuite(EntrySuite):
         return self.entry()()
 
     def numbers(self) -> tuple[list[float], tuple[int, int]]:
+        """Three rows of two blocks of normal numbers."""
         shape = (3, 2 * self.make().block)
         rng = random.Random(0)
         numbers = array("f", (rng.gauss(0, 1) for _ in range(shape[0] * shape[1])))
         return numbers.tolist(), shape
 
     def test_block_sizes(self) -> None:
+        """It has the name under which it is registered, and blocks of some size."""
         made = self.make()
         assert made.name == self.name
         assert min(made.block, made.block_bytes) > 0
 
     def test_packs_to_the_size_it_says(self) -> None:
+        """Packed numbers take `block_bytes` for each `block`."""
         if not self.packs:
             return
         made, (numbers, shape) = self.make(), self.numbers()
@@ -41,6 +44,7 @@ class FormatSuite(EntrySuite):
         assert packed.nbytes == len(numbers) // made.block * made.block_bytes
 
     def test_round_trip(self) -> None:
+        """Unpacking what was packed gives the numbers again, within `tolerance`."""
         if not self.packs:
             return
         made, (numbers, shape) = self.make(), self.numbers()

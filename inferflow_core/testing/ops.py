@@ -54,18 +54,21 @@ class OpSuite(EntrySuite):
         return prober.run(self.model(), SEQUENCES, **how)
 
     def test_is_an_op_that_can_run(self) -> None:
+        """It is an Op with a numpy reference, or a decomposition."""
         entry = self.entry()
         assert isinstance(entry, Op)
         assert entry.reference is not None or entry.decompose is not None
 
     def test_traced_equals_eager(self) -> None:
-        """So the shape rule says what the reference gives."""
+        """In a graph it gives the bits of the reference: so the shape rule says the right shape."""
         assert self.run("numpy") == self.run("numpy", how="eager")
 
     def test_numeric_law(self) -> None:
+        """The same bits in chunks and with pages anywhere: each row by itself."""
         assert self.run("numpy", chunk=5, shuffle_pages=True) == self.run("numpy")
 
     def test_every_backend_that_works_here_gives_the_same(self) -> None:
+        """Every installed backend that works on this machine runs it."""
         catalog, expected = self.catalog(), b"".join(self.run("numpy"))
         for name in catalog.names("backend"):
             if catalog.get("backend", name)(catalog).available():

@@ -12,16 +12,19 @@ from inferflow_core.testing.registered import EntrySuite
 
 
 class SamplerSuite(EntrySuite):
-    """Give `name` and `make`, a sampler whose fields do something."""
+    """Give `name` and `make`, a sampler whose fields have values that do something. It is tried
+    on `rows` rows of `vocab` random logits."""
 
     kind: ClassVar[str] = "sampler"
     vocab: ClassVar[int] = 50
     rows: ClassVar[int] = 5
 
     def make(self) -> Sampler:
+        """A sampler whose fields have values that do something."""
         raise NotImplementedError
 
     def fields(self) -> dict[str, float]:
+        """Field -> value."""
         sampler: Any = self.make()
         return {f.name: getattr(sampler, f.name) for f in dataclasses.fields(sampler)}
 
@@ -39,12 +42,14 @@ class SamplerSuite(EntrySuite):
         return self.make()(logits, columns, step)
 
     def test_fields_are_numbers_with_defaults(self) -> None:
+        """Each field is a number with a default: a request may override it by its name."""
         sampler: Any = self.make()
         for item in dataclasses.fields(sampler):
             assert item.default is not dataclasses.MISSING, f"{item.name} has no default"
             assert isinstance(item.default, int | float)
 
     def test_keeps_the_shape_and_leaves_a_choice(self) -> None:
+        """No row becomes a NaN or loses its last token."""
         result = self.run(list(range(self.rows)))
         assert result.shape == (self.rows, self.vocab)
         for row in result.tolist():
@@ -52,11 +57,13 @@ class SamplerSuite(EntrySuite):
             assert any(x > -math.inf for x in row)
 
     def test_a_row_depends_on_itself_alone(self) -> None:
+        """A row gets the same bits alone, among others, and in another order."""
         together = self.run(list(range(self.rows)))
         for row in range(self.rows):
             assert self.run([row])[0].tobytes() == together[row].tobytes()
         assert self.run([3, 1])[0].tobytes() == together[3].tobytes()
 
     def test_refuses_a_value_that_is_no_number(self) -> None:
+        """`check` says what is wrong with a NaN, field by field."""
         for name in self.fields():
             assert self.make().check({**self.fields(), name: math.nan})

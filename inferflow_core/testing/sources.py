@@ -51,24 +51,29 @@ class SourceSuite(EntrySuite):
         return self.entry()()
 
     def sample(self) -> Sample | None:
+        """None: nothing can be pulled in a test."""
         return None
 
     def test_what_is_not_there_is_not_located(self) -> None:
+        """What has not been pulled is not there; asking touches no network."""
         with own_cache(), no_network():
             assert self.make().locate(self.absent) is None
             assert self.make().pinned(self.absent) in (True, False)
 
     def test_bad_references_are_refused(self) -> None:
+        """A malformed reference is a SourceError."""
         with own_cache():
             for reference in self.bad_references:
                 assert refuses(self.make(), reference, None), f"{reference!r} was not refused"
 
     def test_what_cannot_be_fetched_leaves_nothing(self) -> None:
+        """What cannot be fetched is a SourceError, and leaves nothing behind."""
         with own_cache():
             assert refuses(self.make(), self.absent, self.absent_sha256)
             assert self.make().locate(self.absent, sha256=self.absent_sha256) is None
 
     def test_what_was_pulled_is_there(self) -> None:
+        """What was pulled is located, and pulling it again touches no network."""
         sample = self.sample()
         if sample is None:
             return
@@ -88,6 +93,7 @@ class SourceSuite(EntrySuite):
         assert all(total is None or done <= total for done, total in told)
 
     def test_a_wrong_hash_is_refused(self) -> None:
+        """A wrong hash is a SourceError, and leaves nothing that could be taken for the model."""
         sample = self.sample()
         if sample is None:
             return

@@ -9,25 +9,30 @@ from inferflow_core.testing.registered import EntrySuite
 
 
 class TokenizerSuite(EntrySuite):
-    """Give `name` and `make`, an opened tokenizer. `texts` must survive a round trip."""
+    """Give `name` and `make`, an opened tokenizer; and `texts`, if the usual ones do not all
+    survive a round trip."""
 
     kind: ClassVar[str] = "tokenizer"
     texts: ClassVar[tuple[str, ...]] = ("Hello world", "a", "one  two", "tail ", "naïve 🙂 日本")
 
     def make(self) -> Tokenizer:
+        """An opened tokenizer."""
         raise NotImplementedError
 
     def test_round_trip(self) -> None:
+        """Decoding what was encoded gives the text again."""
         tokenizer = self.make()
         for text in self.texts:
             assert tokenizer.decode(tokenizer.encode(text, special=False)) == text
 
     def test_ids_are_in_the_vocabulary(self) -> None:
+        """Every id is from 0 to `vocab_size` - 1."""
         tokenizer = self.make()
         for text in self.texts:
             assert all(0 <= i < tokenizer.vocab_size for i in tokenizer.encode(text))
 
     def test_streaming_equals_decoding(self) -> None:
+        """Text that comes token by token is the text of all tokens together."""
         tokenizer = self.make()
         for text in self.texts:
             ids = tokenizer.encode(text, special=False)
@@ -36,6 +41,7 @@ class TokenizerSuite(EntrySuite):
             assert streamed == tokenizer.decode(ids)
 
     def test_user_text_makes_no_special_tokens(self) -> None:
+        """The text of a special token becomes that token in a template's output only."""
         tokenizer = self.make()
         if tokenizer.eos is not None:
             written = tokenizer.token(tokenizer.eos)
@@ -43,6 +49,7 @@ class TokenizerSuite(EntrySuite):
             assert tokenizer.eos in tokenizer.encode(written, special=False, parse_special=True)
 
     def test_tokens_and_ids_agree(self) -> None:
+        """`token` and `token_id` are each other's inverse."""
         tokenizer = self.make()
         for i in tokenizer.encode(self.texts[0], special=False):
             assert tokenizer.token_id(tokenizer.token(i)) == i

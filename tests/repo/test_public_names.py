@@ -12,7 +12,7 @@ PUBLIC = {
     testing: {
         *("BackendSuite", "BlockSuite", "EmbeddingSuite", "FFNSuite", "FormatSuite", "HeadSuite"),
         *("LayerSuite", "LoaderSuite", "MixerSuite", "ModelSuite", "NamesSuite", "NormSuite"),
-        "OpSuite",
+        *("EngineSuite", "HookSuite", "KernelSuite", "OpSuite"),
         *("PositionSuite", "RouterSuite", "SamplerSuite", "SourceSuite", "SpecSuite"),
         *("TokenizerSuite",),
     },

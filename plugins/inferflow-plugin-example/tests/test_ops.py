@@ -1,9 +1,9 @@
-"""The two ops keep their suite, on every backend."""
+"""The two ops keep their suite, on every backend, and the kernel its own."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from inferflow_core.testing import OpSuite
+from inferflow_core.testing import KernelSuite, OpSuite
 
 
 class TestScale(OpSuite):
@@ -13,3 +13,8 @@ class TestScale(OpSuite):
 
 class TestSoftsign(OpSuite):
     name = "example.softsign"
+
+
+class TestScaleKernel(KernelSuite):
+    name = "example.scale@cpu"
+    attrs: ClassVar[Mapping[str, Any]] = {"factor": 1.5}
