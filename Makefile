@@ -29,6 +29,12 @@ docs: .venv/dev        ## writes what is made from the code
 	$(BIN)/python docs/reference.py > docs/reference.md
 	$(BIN)/python docs/cli.py > docs/cli.md
 
+site: .venv/dev        ## the documentation, into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
+
+record: .venv/dev      ## the picture of the first five minutes
+	$(BIN)/python docs/record.py docs/assets/first-minutes.svg
+
 wheel-test: .venv/dev  ## the fast tests and the example plugin against the built wheel
 	.ci/wheel $(BIN)/python
 
@@ -40,4 +46,4 @@ check: lint types test wheel-test ## all of it
 .venv/dev: pyproject.toml
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q -e ".[dev]" && touch $@ .venv/base
 
-.PHONY: help serve dev test fast types lint fix docs wheel-test check
+.PHONY: help serve dev test fast types lint fix docs site record wheel-test check

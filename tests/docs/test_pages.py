@@ -19,7 +19,11 @@ which 127.0.0.1:8000 and localhost:8000 (or the line's own --port) then mean on 
 with `pip install` gets an environment of its own.
 """
 
+import html
+import importlib.util
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,7 +41,7 @@ PAGES = {page.relative_to(ROOT).as_posix(): page for page in pages(ROOT) if page
 UNTITLED = {"sh": {"fails", "skip"}, "python": set[str](), "toml": set[str]()}
 UNTITLED |= {"json": set[str](), "text": {"printed"}}
 TITLED = {"python", "toml", "json", "text", "sh", "jinja"}
-SKIPS: set[str] = {"CI does: .ci/run"}
+SKIPS: set[str] = {"CI does: .ci/run", "README does: README.md"}
 """The reasons why commands of a page are not run."""
 
 pytestmark = pytest.mark.skipif(not PAGES, reason="these tests were copied out of their checkout")
@@ -73,6 +77,42 @@ def test_links_lead_somewhere() -> None:
                 assert there.is_relative_to(ROOT / "docs"), f"{name}: {link} is not on the site"
             if anchor:
                 assert anchor in anchors(there.read_text("utf-8")), f"{name}: {link}"
+
+
+def test_tests_that_a_page_names_exist() -> None:
+    named = {
+        (name, *found)
+        for name, page in PAGES.items()
+        for found in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text("utf-8"))
+    }
+    assert len(named) > 30, "those of the security page"
+    for page, file, function in named:
+        code = (ROOT / file).read_text("utf-8")
+        assert re.search(rf"^\s*def {function}\(", code, re.MULTILINE), (
+            f"{page}: {file}::{function}"
+        )
+
+
+def test_the_recorded_session_is_that_of_the_script() -> None:
+    """Its picture is embedded, and shows the commands that docs/record.py types."""
+    spec = importlib.util.spec_from_file_location("record", ROOT / "docs" / "record.py")
+    assert spec is not None
+    assert spec.loader is not None
+    record = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(record)
+    assert "](assets/first-minutes.svg)" in PAGES["docs/index.md"].read_text("utf-8")
+    picture = (ROOT / "docs" / "assets" / "first-minutes.svg").read_text("utf-8")
+    text = html.unescape(re.sub(r"<[^>]*>", "", picture)).replace("\xa0", " ")
+    for command in (*record.COMMANDS, record.SERVE):
+        assert command in text, "run `make record`"
+
+
+@pytest.mark.slow
+def test_the_recorded_session_can_be_recorded(tmp_path: Path) -> None:
+    script, picture = ROOT / "docs" / "record.py", tmp_path / "new.svg"
+    env = os.environ | {"INFERFLOW_SERVE_PORT": "0"}
+    subprocess.run([sys.executable, str(script), str(picture)], check=True, timeout=600, env=env)
+    assert "<svg" in picture.read_text("utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ def test_the_tour_lists_every_folder_once(checkout):
 
 
 def test_every_decision_of_the_tour_is_there(checkout):
-    records = sorted(path.name for path in (checkout / "docs" / "adr").glob("*.md"))
+    records = sorted(path.name for path in (checkout / "docs" / "adr").glob("[0-9]*.md"))
     numbers = [int(name[:4]) for name in records]
     assert numbers == list(range(1, len(records) + 1))
     for name in records:

@@ -64,6 +64,26 @@ def test_no_other_origin_is_allowed(url: str, model: Any, origin: str) -> None:
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"model": name} for name in ("/etc/passwd", "../x", "hf:a/b", "https://x.example/m")),
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "image_url", "image_url": "file:/x"}]}
+            ]
+        },
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "x"}}]}]},
+        *({name: "file:///etc/passwd"} for name in ("chat_template", "documents", "lora", "path")),
+    ],
+)
+def test_no_path_or_address_of_a_request_is_opened(url: str, model: Any, change: Any) -> None:
+    """There is no field that could name one."""
+    answer = httpx.post(f"{url}/v1/chat/completions", json=BODY | change)
+    assert answer.status_code in (400, 404)
+    assert model.engine.requests == []
+
+
 def test_models(url: str, model: Any) -> None:
     listed = httpx.get(f"{url}/v1/models").json()
     assert listed["object"] == "list"
