@@ -87,7 +87,8 @@ def paragraphs(command: click.Command) -> list[str]:
 
 
 def block(verbatim: str) -> str:
-    """Lines that help prints as they are: examples are commands, anything else a text."""
+    """Lines that help prints as they are. Examples work, so they are commands, which the tests
+    run; what depends on the reader's network or shell has another heading and is a text."""
     first, _, rest = verbatim.partition("\n")
     if first in ("Example:", "Examples:"):
         return f"```sh\n{textwrap.dedent(rest)}\n```"

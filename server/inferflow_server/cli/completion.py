@@ -15,7 +15,11 @@ def command(shell: str) -> None:
     """Print the script that completes commands, options and models in SHELL.
 
     \b
-    Examples:
+    Example:
+        inferflow completion bash > inferflow.bash
+
+    \b
+    Where shells look for it:
         eval "$(inferflow completion bash)"                 # in ~/.bashrc
         eval "$(inferflow completion zsh)"                  # in ~/.zshrc
         inferflow completion fish > ~/.config/fish/completions/inferflow.fish

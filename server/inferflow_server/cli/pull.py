@@ -25,8 +25,11 @@ def command(options: ModelOptions, sha256: str | None, as_json: bool) -> None:
     the hash that its source demands, is not fetched twice.
 
     \b
-    Examples:
+    Example:
         inferflow pull smollm2-135m-instruct
+
+    \b
+    By reference:
         inferflow pull hf:owner/name
         inferflow pull https://example.org/model.gguf --sha256 5f2c…
 

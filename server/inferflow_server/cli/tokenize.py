@@ -44,7 +44,7 @@ def command(
     Examples:
         inferflow tokenize model.gguf "Hello world"
         inferflow tokenize model.gguf --chat "Hello" --ids
-        inferflow tokenize model.gguf --decode 1,15043,3186
+        inferflow tokenize model.gguf --decode 42,71,78,78,81
 
     --json prints {"model", "count", "ids", "tokens"}; with --decode, "text" too.
     """
