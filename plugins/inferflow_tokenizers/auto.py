@@ -8,13 +8,14 @@ from inferflow_core.errors import TokenizerError
 from inferflow_core.interfaces import Checkpoint, Tokenizer
 
 UNREAD = {
-    "tokenizer.model": "SentencePiece",
-    "sentencepiece.bpe.model": "SentencePiece",
-    "spiece.model": "SentencePiece",
-    "vocab.json": "vocab.json + merges.txt",
-    "vocab.txt": "WordPiece",
+    "tekken.json": "Mistral's tekken",
+    "qwen.tiktoken": "tiktoken",
+    "vocab.json": "of no known kind without a merges.txt",
 }
 """Files of kinds that no entry here reads, for the error."""
+
+FIRST = "tokenizer_json"
+"""Where a folder has several, this is the one that says everything."""
 
 
 def open_tokenizer(
@@ -28,6 +29,7 @@ def open_tokenizer(
     """
     use = options.get("use", "auto")
     ours = [name for name in catalog.names("tokenizer") if "." not in name and name != "auto"]
+    ours.sort(key=lambda name: name != FIRST)
     names = [use] if use != "auto" else ours
     for name in names:
         tokenizer = catalog.get("tokenizer", name).open(checkpoint, options)
@@ -38,8 +40,8 @@ def open_tokenizer(
     found = f"; it has {', '.join(unread)}, which is not read yet" if unread else ""
     raise TokenizerError(
         f"{checkpoint.path}: no tokenizer of the kinds {', '.join(names)} is there{found}",
-        hint="put a tokenizer.json (HF folder) or a tokenizer.bin (llama2.c) beside the weights, "
-        "or name another tokenizer: [tokenizer] use",
+        hint="put a tokenizer.json or a tokenizer.model (HF folder), or a tokenizer.bin (llama2.c) "
+        "beside the weights, or name another tokenizer: [tokenizer] use",
     )
 
 

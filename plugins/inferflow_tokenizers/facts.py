@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tokenizers import AddedToken
 
@@ -26,3 +27,5 @@ class Facts:
     add_eos: bool | None = None
     templates: Mapping[str, str] = field(default_factory=dict[str, str])
     """Chat templates by name; the usual one is `default`."""
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """tokenizer_config.json, for what only one kind of vocabulary asks."""

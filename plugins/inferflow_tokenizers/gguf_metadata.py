@@ -52,6 +52,16 @@ class Metadata:
         except (TypeError, ValueError) as cause:
             raise ModelFileError(self.path, f"{key} must hold numbers only: {cause}") from None
 
+    def bytes(self, key: str) -> bytes:
+        """An array of 8-bit numbers; empty where the key is absent."""
+        if key not in self.raw:
+            return b""
+        found = self._many(key)
+        try:
+            return bytes(int(number) & 0xFF for number in found)
+        except (TypeError, ValueError) as cause:
+            raise ModelFileError(self.path, f"{key} must hold bytes: {cause}") from None
+
     def _one(self, key: str, kind: type[Any], default: Any) -> Any:
         found = self.raw.get(key, default)
         if kind is int and not isinstance(found, bool) and hasattr(found, "__index__"):

@@ -4,7 +4,6 @@ The file: int32 length of the longest token, then for each token float32 score, 
 that many bytes. Spaces stand as spaces; ids 0..2 are unknown, BOS and EOS, 3..258 the bytes.
 """
 
-import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import Any
 from inferflow_core.errors import ModelFileError
 from inferflow_core.interfaces import Checkpoint, Tokenizer
 from inferflow_tokenizers.facts import Facts
-from inferflow_tokenizers.library_tokenizer import LibraryTokenizer
-from inferflow_tokenizers.merges import merges_by_score
-from inferflow_tokenizers.sentencepiece_bpe import sentencepiece_bpe
+from inferflow_tokenizers.piece_model import PieceModel, PieceType
+from inferflow_tokenizers.piece_normalizer import PieceNormalizer
+from inferflow_tokenizers.piece_vocabulary import PieceVocabulary
+from inferflow_tokenizers.text_tokenizer import TextTokenizer
 
 MAX_FILE = 64 << 20
 
@@ -38,16 +38,19 @@ class Llama2cVocab:
         if path is None:
             return None
         tokens = _read(path, checkpoint.config["vocab_size"])
-        scores = dict(tokens[len(SPECIAL) + len(BYTES) :])
-        texts = [*SPECIAL, *BYTES, *scores]
-        if len(set(texts)) != len(tokens):
-            raise ModelFileError(path, "a token stands there twice")
-        definition = sentencepiece_bpe(
-            vocab={text: id for id, text in enumerate(texts)},
-            merges=merges_by_score(path, scores),
-            unknown=SPECIAL[0],
-            space=" ",
-            prefix=True,
+        least = len(SPECIAL) + len(BYTES)
+        model = PieceModel(
+            path=path,
+            algorithm="bpe",
+            pieces=[*SPECIAL, *BYTES, *(text for text, _ in tokens[least:])],
+            scores=[score for _, score in tokens],
+            types=[
+                *(PieceType.UNKNOWN, PieceType.CONTROL, PieceType.CONTROL),
+                *(PieceType.BYTE for _ in BYTES),
+                *(PieceType.NORMAL for _ in tokens[least:]),
+            ],
+            normalizer=PieceNormalizer(space=" "),
+            byte_fallback=True,
         )
         facts = Facts(
             path=path,
@@ -56,7 +59,7 @@ class Llama2cVocab:
             stop_ids=frozenset({1, 2}),
             add_bos=True,
         )
-        return LibraryTokenizer(json.dumps(definition), facts, options)
+        return TextTokenizer(PieceVocabulary(model, facts), facts, options)
 
 
 def _find(model: Path, named: str | None) -> Path | None:

@@ -2,21 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
-
-from tokenizers import Tokenizer as Native
+from typing import Any, Self
 
 from inferflow_core.errors import Problem, SpecError, nearest
 from inferflow_tokenizers.facts import Facts
-
-PROBE = "a"
-
-
-class Vocabulary(Protocol):
-    bos: int | None
-    eos: int | None
-
-    def token_id(self, token: str) -> int | None: ...
+from inferflow_tokenizers.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -26,36 +16,29 @@ class Policy:
 
     @classmethod
     def of(
-        cls, vocabulary: Vocabulary, native: Native, facts: Facts, options: Mapping[str, Any]
+        cls,
+        vocabulary: Vocabulary,
+        bos: int | None,
+        eos: int | None,
+        facts: Facts,
+        options: Mapping[str, Any],
     ) -> Self:
-        """The post-processor's tokens; over them the files' add_bos/add_eos; over these the spec's
+        """The vocabulary's own tokens; over them the files' add_bos/add_eos; over these the spec's
         `prefix`, `suffix`, `bos`, `eos`. Raises SpecError for tokens that do not exist."""
-        prefix, suffix = _post_processor(native)
-        prefix = _with(prefix, vocabulary.bos, facts.add_bos, at_start=True)
-        suffix = _with(suffix, vocabulary.eos, facts.add_eos, at_start=False)
+        prefix, suffix = vocabulary.around
+        prefix = _with(prefix, bos, facts.add_bos, at_start=True)
+        suffix = _with(suffix, eos, facts.add_eos, at_start=False)
         if (names := options.get("prefix")) is not None:
-            prefix = _ids(vocabulary, native, "prefix", names)
+            prefix = _ids(vocabulary, "prefix", names)
         if (names := options.get("suffix")) is not None:
-            suffix = _ids(vocabulary, native, "suffix", names)
-        for key, id in (("bos", vocabulary.bos), ("eos", vocabulary.eos)):
+            suffix = _ids(vocabulary, "suffix", names)
+        for key, id in (("bos", bos), ("eos", eos)):
             if options.get(key) is True and id is None:
                 problem = Problem(f"tokenizer.{key}", f"{facts.path} names no {key} token")
                 raise SpecError("tokenizer", [problem])
-        prefix = _with(prefix, vocabulary.bos, options.get("bos"), at_start=True)
-        suffix = _with(suffix, vocabulary.eos, options.get("eos"), at_start=False)
+        prefix = _with(prefix, bos, options.get("bos"), at_start=True)
+        suffix = _with(suffix, eos, options.get("eos"), at_start=False)
         return cls(prefix, suffix)
-
-
-def _post_processor(native: Native) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What the library's post-processor puts around a text, whichever kind it is."""
-    bare = native.encode(PROBE, add_special_tokens=False).ids
-    full = native.encode(PROBE, add_special_tokens=True).ids
-    if not bare:
-        return tuple(full), ()
-    for start in range(len(full) - len(bare) + 1):
-        if full[start : start + len(bare)] == bare:
-            return tuple(full[:start]), tuple(full[start + len(bare) :])
-    return (), ()
 
 
 def _with(
@@ -68,11 +51,11 @@ def _with(
     return (id, *ids) if at_start else (*ids, id)
 
 
-def _ids(vocabulary: Vocabulary, native: Native, key: str, names: Sequence[str]) -> tuple[int, ...]:
+def _ids(vocabulary: Vocabulary, key: str, names: Sequence[str]) -> tuple[int, ...]:
     found = {name: vocabulary.token_id(name) for name in names}
     unknown = [name for name, id in found.items() if id is None]
     if unknown:
-        special = [t.content for t in native.get_added_tokens_decoder().values() if t.special]
+        special = vocabulary.special.values()
         raise SpecError(
             "tokenizer",
             [

@@ -1,20 +1,12 @@
 """tokenizer.json of a Hugging Face folder, with the files that stand beside it."""
 
-import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from tokenizers import AddedToken
-
-from inferflow_core.errors import ModelFileError
 from inferflow_core.interfaces import Checkpoint, Tokenizer
-from inferflow_tokenizers.facts import Facts
-from inferflow_tokenizers.library_tokenizer import LibraryTokenizer
-
-MAX_FILE = 256 << 20
-
-NAMED = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+from inferflow_tokenizers.hf_folder import folder_of, read_facts, read_text
+from inferflow_tokenizers.library_vocabulary import LibraryVocabulary
+from inferflow_tokenizers.text_tokenizer import TextTokenizer
 
 
 class TokenizerJSON:
@@ -24,109 +16,8 @@ class TokenizerJSON:
     @classmethod
     def open(cls, checkpoint: Checkpoint, options: Mapping[str, Any]) -> Tokenizer | None:
         """None where the folder has no tokenizer.json. Raises ModelFileError, SpecError."""
-        folder = checkpoint.path if checkpoint.path.is_dir() else checkpoint.path.parent
-        path = folder / "tokenizer.json"
+        path = folder_of(checkpoint) / "tokenizer.json"
         if checkpoint.source != "hf" or not path.is_file():
             return None
-        config = _read(folder / "tokenizer_config.json")
-        special = {**_read(folder / "special_tokens_map.json"), **config}
-        named = {
-            f"{key}_token": text
-            for key in NAMED
-            if (text := _content(special.get(f"{key}_token"))) is not None
-        }
-        facts = Facts(
-            path=path,
-            named=named,
-            ids={
-                f"{key}_token": id
-                for key in ("bos", "eos")
-                for id in _ids(checkpoint.config.get(f"{key}_token_id"))[:1]
-            },
-            added=dict(_added(folder, config)),
-            special=frozenset({*named.values(), *_additional(special)}),
-            stop_ids=frozenset(_ids(checkpoint.config.get("eos_token_id"))),
-            add_bos=_flag(config, "add_bos_token"),
-            add_eos=_flag(config, "add_eos_token"),
-            templates=_templates(folder, config),
-        )
-        return LibraryTokenizer(_text(path), facts, options)
-
-
-def _text(path: Path) -> str:
-    if path.stat().st_size > MAX_FILE:
-        raise ModelFileError(path, f"{path.stat().st_size} bytes; at most {MAX_FILE} are read")
-    try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError as cause:
-        raise ModelFileError(path, f"not UTF-8: {cause}") from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON object, empty where the file is absent."""
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(_text(path))
-    except (ValueError, RecursionError) as cause:
-        raise ModelFileError(path, f"not JSON: {cause}") from None
-    if not isinstance(found, dict):
-        raise ModelFileError(path, f"expected a JSON object, found {type(found).__name__}")
-    return found
-
-
-def _content(token: Any) -> str | None:
-    """A special token is written as its text or as a table with its text."""
-    if isinstance(token, dict):
-        token = token.get("content")
-    return token if isinstance(token, str) and token else None
-
-
-def _additional(special: Mapping[str, Any]) -> Iterator[str]:
-    for key in ("additional_special_tokens", "extra_special_tokens"):
-        tokens = special.get(key)
-        tokens = tokens.values() if isinstance(tokens, dict) else tokens
-        for token in tokens if tokens is not None else ():
-            if (text := _content(token)) is not None:
-                yield text
-
-
-def _added(folder: Path, config: Mapping[str, Any]) -> Iterator[tuple[int, AddedToken]]:
-    """Tokens of `added_tokens_decoder` and added_tokens.json, by id."""
-    found: dict[int, dict[str, Any]] = {}
-    for text, id in _read(folder / "added_tokens.json").items():
-        if isinstance(id, int):
-            found[id] = {"content": text}
-    for id, token in (config.get("added_tokens_decoder") or {}).items():
-        if str(id).isdecimal() and isinstance(token, dict):
-            found[int(id)] = token
-    for id, token in sorted(found.items(), key=lambda item: item[0]):
-        if (text := _content(token)) is not None:
-            flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
-            yield id, AddedToken(text, **{flag: token.get(flag) is True for flag in flags})
-
-
-def _ids(value: Any) -> list[int]:
-    values = value if isinstance(value, list) else [value]
-    return [id for id in values if isinstance(id, int) and not isinstance(id, bool)]
-
-
-def _flag(config: Mapping[str, Any], key: str) -> bool | None:
-    value = config.get(key)
-    return value if isinstance(value, bool) else None
-
-
-def _templates(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
-    """By name; files of their own win over tokenizer_config.json."""
-    written = config.get("chat_template")
-    found: dict[str, str] = {}
-    if isinstance(written, str):
-        found["default"] = written
-    for table in written if isinstance(written, list) else ():
-        if isinstance(table, dict) and isinstance(table.get("template"), str):
-            found[str(table.get("name"))] = table["template"]
-    for path in sorted((folder / "additional_chat_templates").glob("*.jinja")):
-        found[path.stem] = _text(path)
-    if (path := folder / "chat_template.jinja").is_file():
-        found["default"] = _text(path)
-    return found
+        facts = read_facts(checkpoint, path)
+        return TextTokenizer(LibraryVocabulary(read_text(path), facts), facts, options)

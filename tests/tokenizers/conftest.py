@@ -129,13 +129,14 @@ def byte_level(byte_level_metadata: dict[str, Any], installed: Catalog) -> Any:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Callable[..., BareCheckpoint]:
-    """Writes an HF folder (name of a file -> its JSON or text) and gives its checkpoint."""
+    """Writes an HF folder (name of a file -> its JSON, text or bytes) and gives its checkpoint."""
 
     def write(config: Mapping[str, Any] | None = None, **files: Any) -> BareCheckpoint:
         for name, content in files.items():
             stem, _, suffix = name.rpartition("_")
-            text = content if isinstance(content, str) else json.dumps(content)
-            (tmp_path / f"{stem}.{suffix}").write_text(text, "utf-8")
+            text = content if isinstance(content, str | bytes) else json.dumps(content)
+            data = text.encode() if isinstance(text, str) else text
+            (tmp_path / f"{stem}.{suffix}").write_bytes(data)
         return BareCheckpoint(tmp_path, "hf", config or {})
 
     return write
@@ -167,3 +168,55 @@ def word_definition() -> dict[str, Any]:
             "unk_token": "<unk>",
         },
     }
+
+
+def varint(number: int) -> bytes:
+    data = b""
+    while number > 0x7F:
+        data += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return data + bytes([number])
+
+
+@pytest.fixture(scope="session")
+def proto() -> Callable[..., bytes]:
+    """proto((number, value), …): a message in Protocol Buffers' wire format."""
+
+    def write(*fields: tuple[int, int | float | str | bytes]) -> bytes:
+        data = b""
+        for number, value in fields:
+            match value:
+                case int():
+                    data += varint(number * 8) + varint(value % (1 << 64))
+                case float():
+                    data += varint(number * 8 + 5) + struct.pack("<f", value)
+                case _:
+                    content = value.encode() if isinstance(value, str) else value
+                    data += varint(number * 8 + 2) + varint(len(content)) + content
+        return data
+
+    return write
+
+
+@pytest.fixture
+def sentencepiece_file(proto: Callable[..., bytes]) -> Callable[..., bytes]:
+    """The bytes of a SentencePiece model: pieces (text, type) of falling score, then fields of the
+    trainer's and the normaliser's part. Without `pieces`, a small BPE."""
+
+    def write(
+        pieces: list[tuple[str, int]] | None = None,
+        trainer: list[tuple[int, Any]] | None = None,
+        rules: list[tuple[int, Any]] | None = None,
+        *more: tuple[int, Any],
+    ) -> bytes:
+        usual = [("<unk>", 2), ("<s>", 3), ("</s>", 3)]
+        usual += [(text, 1) for text in ("▁", "a", "b", "c", "ab", "▁a", "▁ab", "bc")]
+        fields = [
+            (1, proto((1, text), (2, -float(place)), (3, kind)))
+            for place, (text, kind) in enumerate(usual if pieces is None else pieces)
+        ]
+        fields.append((2, proto(*([(3, 2)] if trainer is None else trainer))))
+        fields.append((3, proto(*([(4, 0)] if rules is None else rules))))
+        return proto(*fields, *more)
+
+    return write

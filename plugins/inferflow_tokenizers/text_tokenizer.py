@@ -1,0 +1,106 @@
+"""The tokenizer that every entry of this package opens: a vocabulary, plus our own policy for
+BOS/EOS, limits, streaming and chat templates.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inferflow_core.errors import ModelFileError, TemplateError
+from inferflow_tokenizers.chat_template import TemplateRenderer
+from inferflow_tokenizers.detokenizer import Pieces, PieceStream, UnsupportedDecoder
+from inferflow_tokenizers.facts import Facts
+from inferflow_tokenizers.native import check_text
+from inferflow_tokenizers.policy import Policy
+from inferflow_tokenizers.vocabulary import Vocabulary
+
+
+class TextTokenizer:
+    """A Tokenizer. `options` is the spec's [tokenizer] table."""
+
+    def __init__(self, vocabulary: Vocabulary, facts: Facts, options: Mapping[str, Any]) -> None:
+        self._vocabulary = vocabulary
+        self._facts = facts
+        self._renderer = TemplateRenderer()
+        self.kind = vocabulary.kind
+        self.vocab_size = vocabulary.size
+        self.bos = self._named("bos_token")
+        self.eos = self._named("eos_token")
+        self.stop_ids = facts.stop_ids | ({self.eos} if self.eos is not None else frozenset())
+        self._policy = Policy.of(vocabulary, self.bos, self.eos, facts, options)
+        try:
+            special = frozenset(vocabulary.special)
+            self._pieces = Pieces(vocabulary.decoder, vocabulary.token, special)
+        except UnsupportedDecoder as cause:
+            raise ModelFileError(facts.path, f"decoder {cause} is not supported") from None
+        self.chat_templates = _templates(facts.templates, options.get("chat"))
+        self.chat_template = self.chat_templates.get("default")
+
+    def encode(self, text: str, *, special: bool = True, parse_special: bool = False) -> list[int]:
+        """Raises RequestError for a text that is too long, TokenizerError where the vocabulary
+        fails."""
+        check_text(text)
+        ids = self._vocabulary.encode(text, parse_special=parse_special)
+        return [*self._policy.prefix, *ids, *self._policy.suffix] if special else ids
+
+    def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
+        stream = self.stream(skip_special=skip_special)
+        return "".join([*map(stream.push, ids), stream.flush()])
+
+    def stream(self, *, skip_special: bool = True, prompt: Sequence[int] = ()) -> PieceStream:
+        return PieceStream(self._pieces, skip_special=skip_special, prompt=prompt)
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        add_generation_prompt: bool = True,
+        **extra: Any,
+    ) -> str:
+        """The text of a conversation; `extra` are further variables of the template.
+
+        Raises TemplateError, also where the model has no template; RequestError for messages that
+        are not JSON.
+        """
+        template = self.chat_template
+        if tools:
+            template = self.chat_templates.get("tool_use", template)
+        if template is None:
+            others = ", ".join(sorted(self.chat_templates))
+            raise TemplateError(
+                f"{self._facts.path} has no {'default ' if others else ''}chat template, so "
+                f"messages cannot become a prompt{f' (templates: {others})' if others else ''}",
+                hint="send a plain prompt (completion), or give the spec a [tokenizer] chat = "
+                '"..." with the Jinja template that this model was trained with',
+            )
+        named = {key: text for key, text in self._facts.named.items() if key not in extra}
+        return self._renderer.render(
+            template,
+            messages,
+            tools,
+            add_generation_prompt=add_generation_prompt,
+            **named,
+            **extra,
+        )
+
+    def token(self, id: int) -> str:
+        return self._vocabulary.token(id) or ""
+
+    def token_id(self, token: str) -> int | None:
+        return self._vocabulary.token_id(token)
+
+    def close(self) -> None:
+        """Ends the template worker; the tokenizer stays usable."""
+        self._renderer.close()
+
+    def _named(self, key: str) -> int | None:
+        text = self._facts.named.get(key)
+        id = self._facts.ids.get(key) if text is None else self._vocabulary.token_id(text)
+        return id if id is not None and self._vocabulary.token(id) is not None else None
+
+
+def _templates(found: Mapping[str, str], chosen: str | None) -> Mapping[str, str]:
+    """The files' templates, with the spec's choice (a name among them, or a text) as default."""
+    if chosen is None:
+        return found
+    return {**found, "default": found.get(chosen, chosen)}
