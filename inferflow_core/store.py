@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import shutil
+import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -77,6 +78,15 @@ def keep(
                 shutil.rmtree(work, ignore_errors=True)
             raise
     return target
+
+
+def write_ref(path: Path, text: str) -> None:
+    """A small file below REFS, there whole or not at all. Raises SourceError."""
+    with _explained(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            file.write(text)
+        Path(file.name).replace(path)
 
 
 def kept() -> list[Kept]:

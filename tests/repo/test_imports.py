@@ -18,7 +18,7 @@ THIRD_PARTY = {
     "inferflow_specs": frozenset(),
     "inferflow_backends": ARRAYS | {"numba", "llvmlite"},
     "inferflow_runtime": ARRAYS,
-    "inferflow_sources": frozenset(),
+    "inferflow_sources": frozenset({"huggingface_hub"}),
     "inferflow_tokenizers": ARRAYS | {"tokenizers", "jinja2"},
 }
 
