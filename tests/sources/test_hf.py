@@ -1,6 +1,7 @@
 """The hf source against a Hub of ours."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -206,7 +207,7 @@ def test_the_hubs_own_word_for_offline_holds() -> None:
     """It is read when the package is imported."""
     code = "from inferflow_sources.hf import HubSource as H;"
     code += f"H().pull({PINNED!r}, sha256=None, progress=print)"
-    environment = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment
     )
