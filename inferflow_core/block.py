@@ -277,7 +277,9 @@ class Model(Block):
     """The whole network. Its entries are what a program can run."""
 
     hidden: int
+    """Width of the residual stream."""
     vocab: int
+    """Rows of the token table."""
     kind: ClassVar[str] = "model"
 
     def dims(self, context: int) -> Dims:

@@ -27,19 +27,33 @@ class Attention(Mixer):
     """
 
     heads: int
+    """Query heads."""
     kv_heads: int | None = None
+    """Key and value heads; absent: as many as heads."""
     head_dim: int | None = None
+    """Channels of a head; absent: hidden / heads."""
     qkv_bias: bool = False
+    """Biases of q, k and v."""
     out_bias: bool = False
+    """Bias of the output projection."""
     position: Position | None = None
+    """Rotates q and k, or adds to the scores."""
     scale: float | None = None
+    """Multiplies the scores; absent: 1 / sqrt(head_dim)."""
     softcap: float | None = None
+    """c * tanh(scores / c)."""
     window: int | None = None
+    """The last so many tokens are seen, itself included; not causal: half to each side."""
     causal: bool = True
+    """Whether later tokens are hidden."""
     qk_norm: Norm | None = None
+    """Norms q and k before they are rotated."""
     qk_norm_over: Literal["head", "own", "whole"] = "head"
+    """One weight for all heads, each head's own, or all heads as one vector."""
     sinks: bool = False
+    """A learned score for each head in the softmax's denominator."""
     clip: float | None = None
+    """Clamps q, k and v to ± clip."""
 
     def _axes(self, dims: Dims) -> tuple[Axis, Axis, Axis]:
         """heads, kv heads, channels of a head."""

@@ -14,10 +14,14 @@ class DecoderOnly(Model):
     """Embedding, layers, norm, head. Entry `step`: outputs `hidden` (normed) and `logits`."""
 
     embed: Embedding
+    """From ids to vectors."""
     layers: tuple[Layer, ...] = layers_field()
     position: Position | None = None
+    """One table shared by the mixers of all layers."""
     norm: Norm | None = None
+    """After the last layer."""
     head: Head
+    """From hidden states to logits."""
 
     def aliases(self, dims: Dims) -> dict[str, str]:
         if not self.head.is_tied():

@@ -13,11 +13,17 @@ class GatedMLP(FFN):
     """down(act(gate(x)) * up(x)) (Shazeer 2020, "GLU variants improve transformer")."""
 
     hidden: int | None = None
+    """Inner width; absent: ratio * the model's hidden."""
     ratio: float = 4.0
+    """Used where `hidden` is absent."""
     act: Act
+    """Activation of the gate."""
     bias: bool = False
+    """Biases of all three."""
     limit: float | None = None
+    """Clamps the gate from above, up on both sides."""
     up_offset: float = 0.0
+    """Added to up before the product."""
 
     def params(self, dims: Dims) -> dict[str, Param]:
         width = self.hidden if self.hidden is not None else int(self.ratio * dims.hidden.length)

@@ -19,10 +19,15 @@ class LinearHead(Head):
     """
 
     tied: bool | Literal["auto"] = "auto"
+    """The weight is the token table; auto: where the checkpoint has none for it."""
     bias: bool = False
+    """Whether there is one."""
     scale: float | None = None
+    """Multiplies the logits."""
     softcap: float | None = None
+    """c * tanh(logits / c)."""
     width: int | None = None
+    """Projects hidden to this width first, without bias."""
 
     def is_tied(self) -> bool:
         return self.tied is True

@@ -12,14 +12,23 @@ class PreNorm(Layer):
     """x + s * out_norm(branch(norm(x))), for the mixer, then cross, then the ffn."""
 
     mixer: Mixer
+    """Mixes over tokens."""
     ffn: FFN
+    """Mixes over channels."""
     mixer_norm: Norm | None = None
+    """Before the mixer."""
     ffn_norm: Norm | None = None
+    """Before the ffn."""
     mixer_out_norm: Norm | None = None
+    """After the mixer, before the sum (sandwich)."""
     ffn_out_norm: Norm | None = None
+    """After the ffn, before the sum."""
     cross: Mixer | None = None
+    """Attention over the encoder's output, between mixer and ffn."""
     cross_norm: Norm | None = None
+    """Before cross."""
     residual_scale: float = 1.0
+    """Multiplies each branch before its sum."""
 
     def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
         def branch(name: str, x: Tensor) -> Tensor:

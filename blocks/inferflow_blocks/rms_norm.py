@@ -13,8 +13,11 @@ class RMSNorm(Norm):
     """Root-mean-square norm (Zhang & Sennrich 2019): x / sqrt(mean(x^2) + eps) * weight."""
 
     eps: float = 1e-5
+    """Added to the mean square."""
     weight: bool = True
+    """Whether there is a learned scale."""
     unit_offset: bool = False
+    """Scale by 1 + weight."""
 
     def params(self, dims: Dims) -> dict[str, Param]:
         return {"weight": Param(*dims.own, dims.hidden)} if self.weight else {}

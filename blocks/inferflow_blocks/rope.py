@@ -21,12 +21,19 @@ class Rope(Position):
     """
 
     theta: float = 10000.0
+    """Base of the frequencies."""
     fraction: float = 1.0
+    """Share of a head that is rotated, its first part."""
     dims: int | None = None
+    """Rotated dimensions of a head, instead of `fraction`."""
     interleaved: bool = False
+    """Pairs (0, 1), (2, 3), … instead of halves (0, d/2), …"""
     scaling: Table | None = None
+    """The checkpoint's table: linear, dynamic, llama3, yarn or longrope."""
     context: int | None = None
+    """Length the model was trained for; dynamic, yarn and longrope need it."""
     original_context: int | None = None
+    """Length before it was extended, where the table does not say it."""
 
     def rotate(self, ops: Ops, w: Scope, x: Tensor, ctx: Context, *, width: int) -> Tensor:
         count = self.dims if self.dims is not None else int(width * self.fraction)

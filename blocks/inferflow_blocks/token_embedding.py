@@ -14,12 +14,19 @@ class TokenEmbedding(Embedding):
     """token * scale -> (project tokens) -> + types -> + position -> norm -> (project the sum)."""
 
     width: int | None = None
+    """Width of the tables; absent: hidden."""
     project: Literal["none", "tokens", "sum"] = "none"
+    """Where width becomes hidden: the token's vector, or the normed sum."""
     project_bias: bool = False
+    """Bias of that projection."""
     scale: float = 1.0
+    """Multiplies the tokens' vectors."""
     position: Position | None = None
+    """Added to the tokens."""
     types: int = 0
+    """Rows of the table of token types, which is added; 0: there is none."""
     norm: Norm | None = None
+    """Of the sum."""
 
     def _inner(self, dims: Dims) -> Axis:
         """The axis of the token table."""

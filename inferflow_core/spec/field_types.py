@@ -195,4 +195,6 @@ def describe(kind: Type | Template) -> str:
 
 
 def article(kind: str) -> str:
+    if kind == "names":
+        return "a name map"
     return f"{'an' if kind[0] in 'aeiou' or kind == 'ffn' else 'a'} {kind}"

@@ -17,12 +17,17 @@ class Run:
     defaults that change nothing."""
 
     backend: Annotated[str, Named("backend", auto=True)] = "auto"
+    """What computes; auto: the best that is installed."""
     engine: Annotated[str, Named("engine")] = "continuous"
+    """What schedules."""
     context: int | None = None
     """Longest sequence; absent: the model's own."""
     max_sequences: int = 16
+    """How many run at once."""
     step_tokens: int = 512
+    """Tokens that a step computes, of all sequences together."""
     page_tokens: int = 16
+    """Of a page of the cache: a multiple of 16."""
     cache_tokens: int | None = None
     """Tokens that the cache holds; absent: what the sequences need, within memory."""
     cache: Literal["auto", "f32", "f16"] = "auto"
@@ -30,8 +35,11 @@ class Run:
     threads: int | None = None
     """Of a step; absent: a thread for each processor that the process may use."""
     prefix_cache: bool = True
+    """Whether the pages of a known prefix are used again."""
     max_queue: int = 256
+    """Requests that may wait; more are refused."""
     samplers: tuple[Annotated[Sampler, Plugin("sampler")], ...] = ()
+    """What the logits go through, in order; absent: the usual chain, where each is off."""
 
     def __post_init__(self) -> None:
         if self.page_tokens < 16 or self.page_tokens % 16:

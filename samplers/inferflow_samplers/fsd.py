@@ -29,10 +29,15 @@ class FSD:
 
     api: ClassVar[int] = 1
     fsd_k: int = 0
+    """Candidates; 0: off."""
     fsd_alpha: float = 0.5
+    """Weight of novelty, 0 to 1."""
     fsd_n: int = 3
+    """Tokens of the longest n-gram."""
     fsd_beta: float = 0.9
+    """Share of the weight that each shorter context gets."""
     fsd_random: int = 0
+    """How many first tokens may be drawn."""
 
     def check(self, values: Mapping[str, float]) -> str:
         """Shares from 0 to 1; whole numbers, `fsd_k` to 64, `fsd_n` from 1 to 16."""

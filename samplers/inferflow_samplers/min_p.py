@@ -15,6 +15,7 @@ class MinP:
 
     api: ClassVar[int] = 1
     min_p: float = 0.0
+    """Share of the likeliest token's probability."""
 
     def check(self, values: Mapping[str, float]) -> str:
         """From 0 to 1."""

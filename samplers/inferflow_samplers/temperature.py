@@ -14,6 +14,7 @@ class Temperature:
 
     api: ClassVar[int] = 1
     temperature: float = 1.0
+    """Divides the logits."""
 
     def check(self, values: Mapping[str, float]) -> str:
         """Finite, and 0 or more."""

@@ -21,6 +21,7 @@ class TFS:
 
     api: ClassVar[int] = 1
     tfs_z: float = 1.0
+    """What the second differences may sum to."""
 
     def check(self, values: Mapping[str, float]) -> str:
         """From 0 to 1."""

@@ -14,6 +14,7 @@ class TopK:
 
     api: ClassVar[int] = 1
     top_k: int = 0
+    """How many stay."""
 
     def check(self, values: Mapping[str, float]) -> str:
         """A whole number, 0 or more."""

@@ -15,6 +15,7 @@ class TopP:
 
     api: ClassVar[int] = 1
     top_p: float = 1.0
+    """The probability that those who stay have together."""
 
     def check(self, values: Mapping[str, float]) -> str:
         """From 0 to 1."""

@@ -20,6 +20,7 @@ class Typical:
 
     api: ClassVar[int] = 1
     typical_p: float = 1.0
+    """The probability that those who stay have together."""
 
     def check(self, values: Mapping[str, float]) -> str:
         """From 0 to 1."""

@@ -152,6 +152,7 @@ def test_plugins_show(inferflow: Any) -> None:
     assert shown[0]["distribution"] == "inferflow-core"
     fields = {field["name"]: field for field in shown[0]["fields"]}
     assert fields["eps"]["default"] == "1e-05"
+    assert fields["eps"]["meaning"] == "Added to the mean square."
     assert "rms_norm.py:" in inferflow("plugins", "show", "rms_norm").out
     both = inferflow("plugins", "show", "gguf").out
     assert "loader gguf" in both

@@ -2,12 +2,14 @@
 
 import dataclasses
 import inspect
+import re
 from typing import Any
 
 import click
 
 from inferflow_core.catalog import DATA_KINDS, Catalog, Entry
 from inferflow_core.errors import UnknownEntry, nearest
+from inferflow_server.cli.field_docs import field_docs
 from inferflow_server.cli.model import registered
 from inferflow_server.cli.options import debug_option, json_option
 from inferflow_server.cli.output import print_json
@@ -29,7 +31,8 @@ def command(name: str, kind: str | None, as_json: bool) -> None:
 
     --json prints a list, one for each kind that has the name: {"kind", "name", "distribution",
     "version", "value", "status"}, then "file" and either "text" (of a spec or a name map) or "doc"
-    and "fields", each {"name", "type", "default"}; the default is null where a field is required.
+    and "fields", each {"name", "type", "default", "meaning"}; the default is null where a field is
+    required.
     """
     catalog, _ = registered()
     entries = [entry for entry in catalog.entries(kind) if entry.name == name]
@@ -57,11 +60,13 @@ def _describe(catalog: Catalog, entry: Entry) -> dict[str, Any]:
     obj = catalog.get(entry.kind, entry.name)
     if entry.kind in DATA_KINDS:
         return description | {"file": str(obj), "text": obj.read_text("utf-8")}
+    meanings = field_docs(obj) if inspect.isclass(obj) else {}
     return description | {
         "file": _place(obj),
         "doc": inspect.getdoc(obj) or "",
         "fields": [
             {"name": field.name, "type": _type(field), "default": _default(field)}
+            | {"meaning": meanings.get(field.name, "")}
             for field in (dataclasses.fields(obj) if dataclasses.is_dataclass(obj) else ())
         ],
     }
@@ -76,7 +81,9 @@ def _place(obj: Any) -> str:
 
 
 def _type(field: "dataclasses.Field[Any]") -> str:
-    return field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
+    """An annotation, without the modules of its names."""
+    written = field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
+    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", written)
 
 
 def _default(field: "dataclasses.Field[Any]") -> str | None:
@@ -98,5 +105,7 @@ def _text(description: dict[str, Any]) -> str:
     for index, field in enumerate(description["fields"]):
         default = "required" if field["default"] is None else f"= {field['default']}"
         parts += [""] if index == 0 else []
-        parts.append(f"  {field['name']:<18} {field['type']:<28} {default}")
+        parts.append(
+            f"  {field['name']:<18} {field['type']:<28} {default:<12} {field['meaning']}".rstrip()
+        )
     return "\n".join(parts)
