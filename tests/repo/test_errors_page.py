@@ -1,0 +1,20 @@
+"""docs/errors.md has every class of error, at its exit code."""
+
+import inspect
+import re
+from pathlib import Path
+
+from inferflow_core import errors
+
+
+def test_the_page_knows_every_error(checkout: Path) -> None:
+    page = (checkout / "docs" / "errors.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\d+) \|.*\| (.*) \|$", page, re.MULTILINE)
+    said = {name: int(code) for code, cell in rows for name in re.findall(r"`(\w+)`", cell)}
+    classes = dict(inspect.getmembers(errors, inspect.isclass))
+    raised = {
+        name: error.exit_code
+        for name, error in classes.items()
+        if issubclass(error, errors.InferflowError) and not error.__subclasses__()
+    }
+    assert said == raised
