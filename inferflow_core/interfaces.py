@@ -147,8 +147,21 @@ class Tokenizer(Protocol):
         add_generation_prompt: bool = True,
         **extra: Any,
     ) -> str:
-        """The conversation as the model's chat template writes it; encode it with
-        `special=False, parse_special=True`. Raises TemplateError."""
+        """The conversation as the model's chat template writes it, to be looked at. Raises
+        TemplateError."""
+        ...
+
+    def encode_chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        add_generation_prompt: bool = True,
+        **extra: Any,
+    ) -> list[int]:
+        """The ids of what `render` writes. Texts of special tokens become those tokens where the
+        template wrote them, and stay text where a message did. Raises TemplateError,
+        RequestError."""
         ...
 
     def token(self, id: int) -> str:

@@ -48,6 +48,19 @@ class TokenizerSuite(EntrySuite):
             assert tokenizer.eos not in tokenizer.encode(written, special=False)
             assert tokenizer.eos in tokenizer.encode(written, special=False, parse_special=True)
 
+    def test_messages_make_no_special_tokens(self) -> None:
+        """Where there is a chat template: a message that spells one has as many as one that
+        spells none."""
+        tokenizer = self.make()
+        if tokenizer.chat_template is None or tokenizer.eos is None:
+            return
+        written = tokenizer.token(tokenizer.eos)
+        counts = [
+            tokenizer.encode_chat([{"role": "user", "content": text}]).count(tokenizer.eos)
+            for text in ("a", written)
+        ]
+        assert counts[0] == counts[1]
+
     def test_tokens_and_ids_agree(self) -> None:
         """`token` and `token_id` are each other's inverse."""
         tokenizer = self.make()

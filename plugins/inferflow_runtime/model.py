@@ -45,8 +45,9 @@ class Model:
         add_generation_prompt: bool = True,
     ) -> list[int]:
         """Raises TemplateError, RequestError."""
-        text = self.tokenizer.render(messages, tools, add_generation_prompt=add_generation_prompt)
-        return self.tokenizer.encode(text, special=False, parse_special=True)
+        return self.tokenizer.encode_chat(
+            messages, tools, add_generation_prompt=add_generation_prompt
+        )
 
     def logits(
         self,

@@ -48,10 +48,10 @@ class TemplateRenderer:
         for messages that are not JSON or are too long.
         """
         variables = {
+            "documents": None,
             **extra,
             "messages": messages,
             "tools": tools,
-            "documents": None,
             "add_generation_prompt": add_generation_prompt,
             # An absent token must be undefined, not the text "None".
             **{k: v for k, v in (("bos_token", bos_token), ("eos_token", eos_token)) if v},

@@ -73,7 +73,7 @@ class LibraryVocabulary:
     @cached_property
     def _placeholder(self) -> str:
         """A text that nobody can know and so nobody can write."""
-        return f"\ufdd0{secrets.token_hex(16)}\ufdd0"
+        return f"<{secrets.token_hex(16)}>"
 
     @property
     def _plain(self) -> Native:

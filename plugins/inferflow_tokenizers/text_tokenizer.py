@@ -5,10 +5,11 @@ BOS/EOS, limits, streaming and chat templates.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inferflow_core.errors import ModelFileError, TemplateError
+from inferflow_core.errors import ModelFileError, RequestError, TemplateError
 from inferflow_tokenizers.chat_template import TemplateRenderer
 from inferflow_tokenizers.detokenizer import Pieces, PieceStream, UnsupportedDecoder
 from inferflow_tokenizers.facts import Facts
+from inferflow_tokenizers.marks import Marks, unescaped
 from inferflow_tokenizers.native import check_text
 from inferflow_tokenizers.policy import Policy
 from inferflow_tokenizers.vocabulary import Vocabulary
@@ -32,6 +33,7 @@ class TextTokenizer:
             self._pieces = Pieces(vocabulary.decoder, vocabulary.token, special)
         except UnsupportedDecoder as cause:
             raise ModelFileError(facts.path, f"decoder {cause} is not supported") from None
+        self._marks = Marks(vocabulary.special.values()) if vocabulary.special else None
         self.chat_templates = _templates(facts.templates, options.get("chat"))
         self.chat_template = self.chat_templates.get("default")
 
@@ -81,6 +83,38 @@ class TextTokenizer:
             add_generation_prompt=add_generation_prompt,
             **named,
             **extra,
+        )
+
+    def encode_chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        add_generation_prompt: bool = True,
+        **extra: Any,
+    ) -> list[int]:
+        """As `encode` makes them of `render`'s text, but for the texts of messages, tools and
+        `extra`: nothing in these becomes a special token. Raises what `render` raises, and
+        RequestError where the template will not have its parts told apart."""
+        given = {"messages": messages, "tools": tools, **extra}
+        text = self.render(**given, add_generation_prompt=add_generation_prompt)
+        check_text(text)
+        if self._marks is None or not self._marks.needed(given):
+            return self._vocabulary.encode(text, parse_special=True)
+        mark = self._marks.unlike(given)
+        for version in self._marks.versions(given, mark):
+            try:
+                marked = self.render(**version, add_generation_prompt=add_generation_prompt)
+            except TemplateError:
+                continue
+            marked = unescaped(marked, mark)
+            if marked.replace(mark, "") == text:
+                check_text(marked)
+                return self._vocabulary.encode(marked, parse_special=True, mark=mark)
+        raise RequestError(
+            "the messages spell a special token that this chat template looks for, so that what "
+            "is theirs and what is the template's cannot be told apart",
+            param="messages",
         )
 
     def token(self, id: int) -> str:

@@ -83,8 +83,7 @@ def _encode(
 ) -> list[int]:
     if not chat:
         return tokenizer.encode(text, special=special, parse_special=parse)
-    written = tokenizer.render([{"role": "user", "content": text}])
-    return tokenizer.encode(written, special=False, parse_special=True)
+    return tokenizer.encode_chat([{"role": "user", "content": text}])
 
 
 def parse_ids(text: str) -> list[int]:
