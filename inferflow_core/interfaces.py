@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -277,8 +277,37 @@ class Program(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Held:
+    """How a program holds a param: the format, and bytes. `f32` are plain numbers."""
+
+    format: str
+    nbytes: int
+
+
+class Footprint(Protocol):
+    """The memory of a program, told before it is compiled and before a weight is read."""
+
+    @property
+    def weights(self) -> Mapping[str, Held]:
+        """By path, every param that the program reads."""
+        ...
+
+    def cache(self, sizes: Sizes) -> int:
+        """Bytes of all pages of all states."""
+        ...
+
+    def scratch(self, sizes: Sizes) -> int:
+        """Bytes beside weights and cache, at most: what the largest step may take."""
+        ...
+
+
 class Backend(Protocol):
-    """An entry of `inferflow.backends`."""
+    """An entry of `inferflow.backends`.
+
+    It may have `footprint(graph, weights) -> Footprint`, where it holds anything but float32
+    numbers (`FootprintBackend`); without it `inferflow plan` counts these.
+    """
 
     name: ClassVar[str]
 
@@ -291,6 +320,15 @@ class Backend(Protocol):
         ...
 
     def compile(self, graph: Graph, weights: Mapping[str, Weight], sizes: Sizes) -> Program: ...
+
+
+@runtime_checkable
+class FootprintBackend(Protocol):
+    """A backend that tells what its programs will hold."""
+
+    def footprint(self, graph: Graph, weights: Mapping[str, Weight]) -> Footprint:
+        """Looks at the weights' shapes and formats alone."""
+        ...
 
 
 # ---------------------------------------------------------------------------------------------

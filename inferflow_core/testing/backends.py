@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from inferflow_core.axes import Axis, Dims
 from inferflow_core.block import Model, Param, Scope, State, TokenState
 from inferflow_core.context import Context
-from inferflow_core.interfaces import Backend
+from inferflow_core.interfaces import Backend, FootprintBackend, Sizes
 from inferflow_core.ops import Ops, Tensor
+from inferflow_core.optable import OpTable
 from inferflow_core.testing.probe import Prober
 from inferflow_core.testing.registered import EntrySuite
+from inferflow_core.tracer import trace
 
 HIDDEN, HEADS, KV_HEADS, WIDTH, EXPERTS = 24, 4, 2, 6, 3
 Case = Callable[[Ops, Any, Tensor, Tensor, Context], Tensor]
@@ -184,3 +186,33 @@ class BackendSuite(EntrySuite):
             if not together == alone == chunked:
                 wrong.append(case)
         assert not wrong
+
+    def test_a_footprint_looks_at_shapes_and_formats_alone(self) -> None:
+        backend = self.make()
+        if not isinstance(backend, FootprintBackend):
+            return
+        model = OpProbe(hidden=HIDDEN, vocab=30, case="attention")
+        graph = trace(model, model.dims(64), OpTable(self.catalog()))
+        weights = {path: UnreadWeight(param.shape) for path, param in graph.params.items()}
+        footprint = backend.footprint(graph, weights)
+        assert footprint.weights
+        assert footprint.weights.keys() <= graph.params.keys()
+        assert all(held.nbytes > 0 for held in footprint.weights.values())
+        small = Sizes(pages=5, page_tokens=16, max_tokens=8, max_sequences=2, context=64)
+        large = replace(small, pages=10, max_tokens=16, max_sequences=4)
+        assert 0 < footprint.cache(small) * 2 == footprint.cache(large)
+        assert 0 < footprint.scratch(small) <= footprint.scratch(large)
+
+
+@dataclass(frozen=True)
+class UnreadWeight:
+    """A weight that may not be read."""
+
+    shape: tuple[int, ...]
+    format: str = "f32"
+
+    def packed(self) -> Any:
+        raise AssertionError("a footprint reads no weights")
+
+    def values(self) -> Any:
+        raise AssertionError("a footprint reads no weights")

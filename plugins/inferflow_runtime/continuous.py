@@ -69,6 +69,13 @@ class ContinuousEngine:
         return describe(reference, **options)
 
     @staticmethod
+    def plan_memory(reference: str | Path, **options: Any) -> Any:
+        """How much memory a model will take, and what fits; see `memory.plan_memory`."""
+        from inferflow_runtime.memory import plan_memory
+
+        return plan_memory(reference, **options)
+
+    @staticmethod
     def tokenizer(reference: str | Path, **options: Any) -> Tokenizer:
         """The tokenizer of a model alone; see `look.tokenizer_of`."""
         from inferflow_runtime.look import tokenizer_of

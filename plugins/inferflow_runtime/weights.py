@@ -30,12 +30,20 @@ def bind_weights(bindings: Bindings, checkpoint: Checkpoint, catalog: Catalog) -
     Raises BindingError where two tensors for one param differ, UnknownEntry where no format of a
     tensor's is installed.
     """
+    weights = unread_weights(bindings, checkpoint, catalog)
+    for duplicate in bindings.duplicates:
+        first = weights[duplicate.param]
+        _compare(first, BoundWeight(duplicate, checkpoint, first.formats))
+    return {**weights}
+
+
+def unread_weights(
+    bindings: Bindings, checkpoint: Checkpoint, catalog: Catalog
+) -> "dict[str, BoundWeight]":
+    """The same without the comparison: no data is read at all."""
     used = chain(bindings.params.values(), bindings.duplicates)
     names = {checkpoint.tensors[part.tensor].format for each in used for part in each.parts}
     formats: dict[str, Format] = {name: catalog.get("format", name)() for name in names | {"f32"}}
-    for duplicate in bindings.duplicates:
-        first = BoundWeight(bindings.params[duplicate.param], checkpoint, formats)
-        _compare(first, BoundWeight(duplicate, checkpoint, formats))
     return {
         path: BoundWeight(binding, checkpoint, formats) for path, binding in bindings.params.items()
     }

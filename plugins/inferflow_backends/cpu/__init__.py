@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from inferflow_core.catalog import Catalog
 from inferflow_core.graph import Graph
-from inferflow_core.interfaces import Program, Sizes, Weight
+from inferflow_core.interfaces import Footprint, Program, Sizes, Weight
 from inferflow_core.optable import OpTable
 from inferflow_core.passes.decompose import decompose
 
@@ -35,10 +35,17 @@ class CPUBackend:
         """The ops that stay whole: those with kernels, and those that numpy runs whole."""
         return frozenset({"rms_norm", "rope", "glu"})
 
+    def footprint(self, graph: Graph, weights: Mapping[str, Weight]) -> Footprint:
+        """See `interfaces.Footprint`. Loads no kernel."""
+        from inferflow_backends.cpu.footprint import CPUFootprint
+
+        return CPUFootprint(decompose(graph, self._table, self.native()), weights)
+
     def compile(self, graph: Graph, weights: Mapping[str, Weight], sizes: Sizes) -> Program:
         from inferflow_backends.cpu.lowerings import Lowerings
         from inferflow_backends.cpu.program import CPUProgram
-        from inferflow_backends.cpu.team import Team, default_threads
+        from inferflow_backends.cpu.team import Team
+        from inferflow_backends.cpu.threads import default_threads
         from inferflow_backends.numpy import reference
 
         lowered = decompose(graph, self._table, self.native())

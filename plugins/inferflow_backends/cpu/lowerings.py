@@ -236,7 +236,7 @@ class Lowerings:
         words += [float_word(attrs["softcap"] or 0.0)]
         words += [address(low.memory.plain(sinks.path)) if isinstance(sinks, ParamRef) else 0]
         kernels = self._attention
-        room = low.memory.parts(heads, v.shape[3], kernels.SHARED_TOKENS, kernels.PART)
+        room = low.memory.parts(heads, v.shape[3])
         words += [low.memory.half, address(room)]
         low.row(kernels.op_attention, words, [a, address(k), address(v)], [c, address(room)])
         low.row(kernels.op_merge, words, [address(room)], [c])

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from inferflow_backends.cpu.buffers import aligned, placed
 from inferflow_backends.cpu.pack import PACKERS, Packed, pack, pack_f32
+from inferflow_backends.cpu.tape import COLUMNS, PART, SHARED_TOKENS
 from inferflow_core.block import State
-from inferflow_core.graph import Value
+from inferflow_core.graph import Node, Value
 from inferflow_core.interfaces import Sizes, Weight
 
 Array = npt.NDArray[Any]
@@ -33,8 +34,8 @@ class Memory:
         self._parts = aligned(0)
         self._kept: list[Array] = []
         count = sum(4 * int(np.prod(weight.shape, dtype=np.int64)) for weight in weights.values())
-        self._packs = count > CACHED_BYTES
-        packed = self._packs and any(weight.format in PACKERS for weight in weights.values())
+        self.packs = count > CACHED_BYTES
+        packed = self.packs and any(weight.format in PACKERS for weight in weights.values())
         self.half = sizes.cache == "f16" or (sizes.cache == "auto" and packed)
         """Whether keys and values are float16: by default beside packed weights, whose own error
         is larger."""
@@ -45,7 +46,7 @@ class Memory:
         """A matrix for `linear` and `rows`."""
         if path not in self._packed:
             weight = self._weights[path]
-            self._packed[path] = pack(weight) if self._packs else pack_f32(weight.values())
+            self._packed[path] = pack(weight) if self.packs else pack_f32(weight.values())
         return self._packed[path]
 
     def plain(self, path: str) -> Array:
@@ -78,11 +79,10 @@ class Memory:
             self.caches[path] = aligned(count).view(dtype).reshape(shape)
         return self.caches[path]
 
-    def parts(self, heads: int, width: int, tokens: int, part: int) -> Array:
-        """Room for the parts of attention that threads share: [tokens][heads][parts][16 + width]
-        float32; all layers use the same."""
-        pages = -(-self.sizes.context // self.sizes.page_tokens) * self.sizes.page_tokens
-        count = 4 * tokens * heads * -(-pages // part) * (16 + width)
+    def parts(self, heads: int, width: int) -> Array:
+        """Room for the parts of attention that threads share (`parts_bytes`); all layers use the
+        same."""
+        count = parts_bytes(self.sizes, heads, width)
         if self._parts.nbytes < count:
             self._parts = aligned(count)
             self._kept.append(self._parts)
@@ -101,6 +101,29 @@ class Memory:
     def close(self) -> None:
         for store in (self._packed, self._plain, self._tables, self.caches):
             store.clear()
+
+
+def parts_bytes(sizes: Sizes, heads: int, width: int) -> int:
+    """[tokens][heads][parts][16 + width] float32; `width` is padded."""
+    slots = -(-sizes.context // sizes.page_tokens) * sizes.page_tokens
+    return 4 * SHARED_TOKENS * heads * -(-slots // PART) * (16 + width)
+
+
+def column_sizes(sizes: Sizes) -> dict[str, int]:
+    """Numbers of each column of the largest step."""
+    pages = -(-sizes.context // sizes.page_tokens)
+    counts = {"offsets": sizes.max_sequences + 1, "lengths": sizes.max_sequences}
+    counts["block_tables"] = sizes.max_sequences * pages
+    return {name: counts.get(name, sizes.max_tokens) for name in COLUMNS}
+
+
+def thread_scratch(nodes: list[Node]) -> int:
+    """Bytes that a thread has for a block of queries and their sums."""
+    mixed = [node for node in nodes if node.op == "attention"]
+    tensors = [item for n in mixed for item in (*n.inputs, *n.outputs)]
+    shapes = [t.axes for t in tensors if isinstance(t, Value) and len(t.axes) == 3]
+    widest = max((axes[-1].length for axes in shapes), default=0)
+    return 8192 + 3 * 8 * 4 * padded(widest)
 
 
 def padded(width: int) -> int:

@@ -39,6 +39,15 @@ def pack(weight: Weight) -> Packed:
     return Packed(weight.format, weight.shape, codes, scales)
 
 
+def packed_bytes(shape: tuple[int, ...], format: str, *, packs: bool) -> tuple[str, int]:
+    """The format in which `pack` holds a matrix (`packs` False: `pack_f32`), and its bytes."""
+    out, inner = shape
+    groups = -(-out // ROWS)
+    if packs and format in QUAD_BYTES and inner % 32 == 0:
+        return format, groups * (inner // 32) * QUAD_BYTES[format]
+    return "f32", groups * ROWS * inner * 4
+
+
 def pack_f32(values: Array) -> Packed:
     """[out / 16][in][16], zero rows at the end."""
     out, inner = values.shape
@@ -96,3 +105,5 @@ PACKERS: dict[str, Callable[[Array], tuple[Array, Array]]] = {
     "q8_0": _pack_q8_0,
 }
 BLOCK_BYTES = {"q4_0": 18, "q4_1": 20, "q8_0": 34}
+QUAD_BYTES = {format: ROWS * size for format, size in BLOCK_BYTES.items()}
+"""Of a block as it is packed: 16 rows x 32 columns, codes and scales."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from inferflow_backends.cpu.buffers import Arena, address, aligned
+from inferflow_backends.cpu.lives import lives
 from inferflow_backends.cpu.lower import Lowering, Reference, Tape
 from inferflow_backends.cpu.lowerings import Lowerings, native_states
-from inferflow_backends.cpu.memory import DTYPES, Memory, padded
+from inferflow_backends.cpu.memory import DTYPES, Memory, column_sizes, thread_scratch
 from inferflow_backends.cpu.tape import COLUMNS, State
 from inferflow_backends.cpu.team import Team
 from inferflow_core.graph import Function, Graph, Node, ParamRef, StateRef, Value, flatten, needed
 from inferflow_core.interfaces import Sizes, Step, Weight
 
 Array = npt.NDArray[Any]
-VIEWS = ("split_axis", "merge_axes", "expand")
-
 Lookup = Callable[[str], Callable[..., Any]]
 
 
@@ -65,11 +63,8 @@ class CPUProgram:
         for path in graph.states:
             layout = self._memory.keys if path in keys else self._memory.rows
             (self._memory.values if path in values else layout)(path)
-        pages = -(-sizes.context // sizes.page_tokens)
-        counts = {"offsets": sizes.max_sequences + 1, "lengths": sizes.max_sequences}
-        counts["block_tables"] = sizes.max_sequences * pages
         self._columns = {
-            name: aligned(4 * counts.get(name, sizes.max_tokens)).view(np.int32) for name in COLUMNS
+            name: aligned(4 * count).view(np.int32) for name, count in column_sizes(sizes).items()
         }
         self._state = aligned(256).view(np.int64)
         for name, word in COLUMNS.items():
@@ -79,12 +74,7 @@ class CPUProgram:
         self._scratch = self._make_scratch(nodes)
 
     def _make_scratch(self, nodes: list[Node]) -> Array:
-        """Room for a block of queries and their sums, for every thread."""
-        mixed = [node for node in nodes if node.op == "attention"]
-        tensors = [item for n in mixed for item in (*n.inputs, *n.outputs)]
-        shapes = [t.axes for t in tensors if isinstance(t, Value) and len(t.axes) == 3]
-        widest = max((axes[-1].length for axes in shapes), default=0)
-        room = 8192 + 3 * 8 * 4 * padded(widest)
+        room = thread_scratch(nodes)
         scratch = aligned(room * self._team.threads)
         self._state[State.SCRATCH] = address(scratch)
         self._state[State.SCRATCH_BYTES] = room
@@ -140,7 +130,7 @@ class CPUProgram:
         most = self._sizes.max_tokens
         limits = {"T": most, "R": most, "S": self._sizes.max_sequences}
         keep = [value.id for value in wanted.values()]
-        deaths, uses = _lives(nodes, keep)
+        deaths, uses = lives(nodes, keep)
         low = Lowering(self._memory, self._graph.inputs, limits, uses)
         for place, node in enumerate(nodes):
             if not self._fits(node) or not self._lowerings.lower(low, node):
@@ -207,28 +197,3 @@ class CPUProgram:
             return values[function.results[0].id]
 
         return rule
-
-
-def _lives(nodes: list[Node], keep: list[int]) -> tuple[dict[int, list[int]], Counter[int]]:
-    """Place of a node -> the values whose last reader it is, and how many readers each value has.
-    A view is its origin; outputs (`keep`) are read in the end."""
-    origin: dict[int, int] = {}
-    last: dict[int, int] = {}
-    uses: Counter[int] = Counter()
-    for place, node in enumerate(nodes):
-        view = node.op in VIEWS and isinstance(node.inputs[0], Value)
-        if view and isinstance(node.inputs[0], Value):
-            first = node.inputs[0].id
-            origin[node.outputs[0].id] = origin.get(first, first)
-        for item in (*node.inputs, *node.outputs):
-            if isinstance(item, Value):
-                last[origin.get(item.id, item.id)] = place
-        if not view:
-            uses.update(origin.get(i.id, i.id) for i in node.inputs if isinstance(i, Value))
-    kept = [origin.get(i, i) for i in keep]
-    uses.update(kept)
-    deaths: dict[int, list[int]] = {}
-    for owner, place in last.items():
-        if owner not in kept:
-            deaths.setdefault(place, []).append(owner)
-    return deaths, uses

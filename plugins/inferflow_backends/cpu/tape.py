@@ -10,6 +10,10 @@ from __future__ import annotations
 import struct
 from enum import IntEnum
 
+PART = 256
+"""Keys of a part of attention."""
+SHARED_TOKENS = 16
+"""Steps of at most so many tokens have their parts shared among threads."""
 WORDS = 16
 ROW_BYTES = 8 * WORDS
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from inferflow_backends.cpu.buffers import address, aligned
 from inferflow_backends.cpu.kernels import team as compiled
+from inferflow_backends.cpu.threads import allowed_processors
 
 
 class Team:
@@ -50,16 +51,6 @@ class Team:
     def close(self) -> None:
         """Lets the workers end; they own what they still look at."""
         self._stop()
-
-
-def allowed_processors() -> list[int]:
-    """The processors that this process may use; empty where the system does not say which."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-
-
-def default_threads() -> int:
-    """One for each processor that this process may use, at most 64."""
-    return max(1, min(64, len(allowed_processors()) or os.cpu_count() or 1))
 
 
 def _pin(places: list[int]) -> None:

@@ -32,7 +32,7 @@ from inferflow_backends.cpu.simd import (
     sub,
     sum_lanes,
 )
-from inferflow_backends.cpu.tape import State
+from inferflow_backends.cpu.tape import PART, SHARED_TOKENS, State
 from inferflow_backends.cpu.tile import scores_tile, values_tile
 
 scores_f32, scores_f16 = scores_tile(half=False), scores_tile(half=True)
@@ -46,10 +46,6 @@ SCRATCH, SCRATCH_BYTES = 8 * State.SCRATCH, 8 * State.SCRATCH_BYTES
 
 QUERIES = 8
 """Query rows of a block."""
-PART = 256
-"""Keys of a part."""
-SHARED_TOKENS = 16
-"""Steps of at most so many tokens have their parts shared among threads."""
 P, SCALE, TOP, TOTAL, ALL_TOP, ALL_TOTAL, Q = 0, 512, 576, 640, 704, 768, 832
 """Offsets in a thread's scratch: weights [8][16], and for each row the factor of its sums so far,
 the largest score and the denominator of the part and of all parts; then the queries [8][width], the

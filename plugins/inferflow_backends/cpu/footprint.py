@@ -1,0 +1,153 @@
+"""What a program of this backend will hold: `program.py` without the weights and the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+from inferflow_backends.cpu.buffers import ALIGNMENT, SLACK
+from inferflow_backends.cpu.lives import VIEWS, lives
+from inferflow_backends.cpu.lowerings import native_states
+from inferflow_backends.cpu.memory import (
+    Memory,
+    column_sizes,
+    numbers,
+    padded,
+    parts_bytes,
+    thread_scratch,
+)
+from inferflow_backends.cpu.pack import packed_bytes
+from inferflow_backends.cpu.threads import default_threads
+from inferflow_core.graph import Function, Graph, Node, ParamRef, Value, flatten, needed
+from inferflow_core.interfaces import Held, Sizes, Weight
+
+OUTPUTS = ((), ("logits",))
+"""What an engine asks of a step: nothing within a prompt, logits at its end."""
+
+
+class CPUFootprint:
+    """`weights` may be held in two forms, where a numpy reference reads one that a kernel reads."""
+
+    def __init__(self, graph: Graph, weights: Mapping[str, Weight]) -> None:
+        self._graph = graph
+        self._params = weights
+        self._nodes = {entry: list(flatten(graph, entry)) for entry in graph.entries}
+        self._packs = Memory(weights, graph.states, _NO_SIZES).packs
+        self.weights = self._weights()
+
+    def _weights(self) -> dict[str, Held]:
+        forms: dict[str, set[Held]] = {}
+        for node in (node for nodes in self._nodes.values() for node in nodes):
+            for place, path in enumerate(_params(node)):
+                weight = self._params[path]
+                held = Held("f32", 4 * prod(weight.shape))
+                if node.op in ("linear", "rows") and place == 0:
+                    held = Held(*packed_bytes(weight.shape, weight.format, packs=self._packs))
+                forms.setdefault(path, set()).add(held)
+        return {
+            path: Held(
+                " + ".join(sorted({each.format for each in held})),
+                sum(each.nbytes for each in held),
+            )
+            for path, held in forms.items()
+        }
+
+    def cache(self, sizes: Sizes) -> int:
+        half = Memory(self._params, self._graph.states, sizes).half
+        keys, values = native_states([node for nodes in self._nodes.values() for node in nodes])
+        total = 0
+        for path, state in self._graph.states.items():
+            lengths = [axis.length for axis in state.axes]
+            if path in values:
+                lengths[-1] = padded(lengths[-1])
+            size = 2 if half and path in keys | values else 4
+            total += size * sizes.pages * sizes.page_tokens * prod(lengths)
+        return total
+
+    def scratch(self, sizes: Sizes) -> int:
+        """Buffers of the two steps that an engine runs, as if every value were as long as it may
+        be; tables of rotations, rooms of the threads, columns."""
+        nodes = [node for each in self._nodes.values() for node in each]
+        total = sum(self._buffers(outputs, sizes) for outputs in OUTPUTS)
+        total += thread_scratch(nodes) * (sizes.threads or default_threads())
+        total += 4 * sum(column_sizes(sizes).values())
+        turns = {
+            (node.attrs["frequencies"], node.attrs["scale"]) for node in nodes if node.op == "rope"
+        }
+        total += sum(2 * 4 * sizes.context * len(frequencies) for frequencies, _ in turns)
+        mixed = [node.outputs[0].axes for node in nodes if node.op == "attention"]
+        rooms = [
+            parts_bytes(sizes, heads.length, padded(width.length)) for _, heads, width in mixed
+        ]
+        return total + max(rooms, default=0)
+
+    def _buffers(self, outputs: tuple[str, ...], sizes: Sizes) -> int:
+        """What `Arena` comes to: a buffer for each value, freed ones used again."""
+        arena = _Sizes()
+        for entry, body in self._graph.entries.items():
+            named = {name: body.outputs[name] for name in outputs if name in body.outputs}
+            nodes = needed(self._nodes[entry], named)
+            self._fill(arena, nodes, [value.id for value in named.values()], sizes)
+        return arena.total
+
+    def _fill(self, arena: _Sizes, nodes: list[Node], keep: list[int], sizes: Sizes) -> None:
+        limits = {"T": sizes.max_tokens, "R": sizes.max_tokens, "S": sizes.max_sequences}
+        deaths, _ = lives(nodes, keep)
+        columns = {value.id for value in self._graph.inputs.values()}
+        owners: dict[int, int] = {}
+        buffers: dict[int, list[int]] = {}
+
+        def capacity(value: Value) -> int:
+            size, count = numbers(value)
+            return count * limits.get(size, 1)
+
+        for place, node in enumerate(nodes):
+            x = node.inputs[0] if node.inputs else None
+            out = node.outputs[0] if node.outputs else None
+            if node.op in VIEWS and isinstance(x, Value) and x.id not in columns and out:
+                owners[out.id] = owners.get(x.id, x.id)
+                continue
+            if node.op == "linear" and isinstance(x, Value) and self._is_packed(node):
+                owner = owners.get(x.id, x.id)
+                if len(buffers.get(owner, ())) == 1:
+                    count = capacity(x)
+                    for size in [count] * 2 + [count // 8] * 4:
+                        buffers[owner].append(arena.take(size))
+            for value in node.outputs:
+                buffers[value.id] = [arena.take(4 * capacity(value))]
+            for owner in deaths.get(place, ()):
+                for size in buffers.pop(owner, ()):
+                    arena.give_back(size)
+
+    def _is_packed(self, node: Node) -> bool:
+        weight = node.inputs[1]
+        return isinstance(weight, ParamRef) and self.weights[weight.path].format != "f32"
+
+
+class _Sizes:
+    """`buffers.Arena` without the buffers."""
+
+    def __init__(self) -> None:
+        self._free: list[int] = []
+        self.total = 0
+
+    def take(self, count: int) -> int:
+        fitting = [size for size in self._free if size >= count]
+        if fitting:
+            self._free.remove(min(fitting))
+            return min(fitting)
+        self.total += count + ALIGNMENT + SLACK
+        return count
+
+    def give_back(self, size: int) -> None:
+        self._free.append(size)
+
+
+def _params(node: Node) -> list[str]:
+    rules = [rule for rule in node.attrs.values() if isinstance(rule, Function)]
+    inner = [each for rule in rules for each in rule.nodes]
+    operands = [item for each in (node, *inner) for item in each.inputs]
+    return [item.path for item in operands if isinstance(item, ParamRef)]
+
+
+_NO_SIZES = Sizes(pages=1, page_tokens=16, max_tokens=1, max_sequences=1, context=16)
