@@ -15,7 +15,8 @@ InferflowError
 ├── RequestError         a request asks for something impossible
 ├── OverloadedError      the queue is full
 ├── EngineError          the engine has died or is closed
-└── UsageError           a command was called wrongly
+├── UsageError           a command was called wrongly
+└── FindingError         a report is made, and what it found is bad
 """
 
 from collections.abc import Iterable, Sequence
@@ -131,6 +132,12 @@ class EngineError(InferflowError):
 
 class UsageError(InferflowError):
     exit_code = 2
+
+
+class FindingError(InferflowError):
+    """`plan`: it will not fit. `doctor`: there is a problem. The report itself is printed."""
+
+    exit_code = 8
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
-from inferflow_core.axes import Axes, show
+from inferflow_core.axes import Axes, Axis, show
 from inferflow_core.block import Param, State
+
+SHOWN = 4
+"""Numbers of a table in a printed graph."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,22 @@ class Node:
     def __str__(self) -> str:
         outs = ", ".join(map(str, self.outputs))
         ins = ", ".join(map(str, self.inputs))
-        attrs = "".join(f" {k}={v}" for k, v in self.attrs.items() if v is not None)
+        attrs = "".join(f" {k}={_written(v)}" for k, v in self.attrs.items() if v is not None)
         return f"{outs + ' = ' if outs else ''}{self.op}({ins}){attrs}"
+
+
+def _written(attr: Any) -> str:
+    """An attribute in a line: axes by their sizes, long tables by their beginning, rules as what
+    they are."""
+    if isinstance(attr, Function):
+        return "; ".join(map(str, attr.nodes))
+    if not isinstance(attr, tuple):
+        return str(attr)
+    items = cast("tuple[Any, ...]", attr)
+    if items and all(isinstance(item, Axis) for item in items):
+        return show(items)
+    more = f", … {len(items)} in all" if len(items) > SHOWN else ""
+    return f"({', '.join(map(str, items[:SHOWN]))}{more})"
 
 
 @dataclass(frozen=True)

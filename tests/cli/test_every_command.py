@@ -37,6 +37,7 @@ CASES = {
     "serve": Case(f"model.gguf --port 0 {FAST}", "nothing.gguf --port 0", 6),
     "pull": Case("smollm2-135m-instruct", "smollm2-135m-instrct", 6),
     "inspect": Case("checkpoint", "nothing.gguf", 6),
+    "plan": Case(f"checkpoint {FAST}", "checkpoint --memory much", 2),
     "check": Case("checkpoint", "checkpoint --set model.layer.mixer.heds=3", 3),
     "tokenize": Case("checkpoint Hello", "checkpoint --decode x", 2),
     "bench": Case(f"model.gguf --prompt 4 --gen 3 {FAST}", "model.gguf --batch x", 2),

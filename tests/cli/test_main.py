@@ -38,7 +38,7 @@ def test_every_command_is_as_the_table_says(inferflow: Any, name: str, entry: Co
     assert "--debug" in done.out
 
 
-ON_A_MODEL = ["run", "serve", "pull", "inspect", "check", "tokenize", "bench"]
+ON_A_MODEL = ["run", "serve", "pull", "inspect", "plan", "check", "tokenize", "bench"]
 ON_A_MODEL += ["eval logits", "eval perplexity", "spec show"]
 
 

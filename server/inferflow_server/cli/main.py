@@ -19,6 +19,7 @@ COMMANDS = {
     "serve": Command(f"{HERE}.serve", "Serve a model over HTTP, as OpenAI does."),
     "pull": Command(f"{HERE}.pull", "Fetch a model's files."),
     "inspect": Command(f"{HERE}.inspect", "Show what a model is made of."),
+    "plan": Command(f"{HERE}.plan", "Tell how much memory a model takes, and what fits."),
     "check": Command(f"{HERE}.check", "Check a spec and its model without reading weights."),
     "tokenize": Command(f"{HERE}.tokenize", "Print a text as a model's tokens, or ids as a text."),
     "bench": Command(f"{HERE}.bench", "Measure speed and memory."),
