@@ -76,5 +76,6 @@ def anchors(page: str) -> set[str]:
 
 
 def pages(root: Path) -> list[Path]:
-    """README.md and all of docs/, as they are written (the built site is HTML)."""
-    return [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
+    """All of docs/, and what stands beside the code."""
+    beside = ["*.md", "benchmarks/*.md", "plugins/*/README.md"]
+    return sorted(page for pattern in ("docs/**/*.md", *beside) for page in root.glob(pattern))

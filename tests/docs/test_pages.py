@@ -1,6 +1,7 @@
 """Every page of the documentation is a session that works.
 
-A page is README.md or a Markdown file in docs/. Its fenced blocks, in order:
+A page is a Markdown file of docs/, or one that stands beside the code, such as README.md; the work
+folder of those is a copy of the checkout. Its fenced blocks, in order:
 
     ```toml title="my.toml"     any language with a title: written to that file of the work folder
     ```sh                       commands, run by `bash -eu` in the work folder; must end with 0
@@ -37,7 +38,7 @@ from fences import anchors, fences, links, pages
 from session import Session, environment, make_environment
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {page.relative_to(ROOT).as_posix(): page for page in pages(ROOT) if page.is_file()}
+PAGES = {page.relative_to(ROOT).as_posix(): page for page in pages(ROOT)}
 UNTITLED = {"sh": {"fails", "skip"}, "python": set[str](), "toml": set[str]()}
 UNTITLED |= {"json": set[str](), "text": {"printed"}}
 TITLED = {"python", "toml", "json", "text", "sh", "jinja"}
@@ -73,7 +74,7 @@ def test_links_lead_somewhere() -> None:
                 continue
             there = (page.parent / target).resolve() if target else page
             assert there.exists(), f"{name}: {link}"
-            if name != "README.md":
+            if name.startswith("docs/"):
                 assert there.is_relative_to(ROOT / "docs"), f"{name}: {link} is not on the site"
             if anchor:
                 assert anchor in anchors(there.read_text("utf-8")), f"{name}: {link}"
@@ -130,7 +131,7 @@ def work(tiny: Path, tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_works(name: str, work: Path, tmp_path: Path, cache: Path) -> None:
-    if name == "README.md":
+    if not name.startswith("docs/"):
         copy_of_the_checkout(work)
     blocks = [each for each in fences(PAGES[name].read_text("utf-8")) if "skip" not in each.options]
     programs = Path(sys.executable).parent
@@ -142,7 +143,7 @@ def test_the_page_works(name: str, work: Path, tmp_path: Path, cache: Path) -> N
 
 
 def copy_of_the_checkout(folder: Path) -> None:
-    """README's reader has cloned the repository."""
+    """Who reads what stands beside the code has cloned the repository."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     for name in filter(None, listed.stdout.decode().split("\0")):
         if (ROOT / name).is_file():
