@@ -33,7 +33,9 @@ def test_every_decision_of_the_tour_is_there(checkout):
     records = sorted(path.name for path in (checkout / "docs" / "adr").glob("[0-9]*.md"))
     numbers = [int(name[:4]) for name in records]
     assert numbers == list(range(1, len(records) + 1))
+    index = (checkout / "docs" / "adr" / "index.md").read_text("utf-8")
     for name in records:
+        assert f"]({name})" in index, name
         text = (checkout / "docs" / "adr" / name).read_text("utf-8")
         assert text.startswith(f"# {name[:4]} "), name
         for section in ("## Context", "## Decision", "## Cost"):
