@@ -2,9 +2,11 @@
 host that large files are redirected to there. Written after the client's own source (2.4)."""
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
-from web_server import Answer, WebServer
+import pytest
+from web_server import Answer, WebServer, serving
 
 COMMIT = "1234567890abcdef1234567890abcdef12345678"
 LARGE = 1000
@@ -51,3 +53,14 @@ class StubHub:
 
 def _blob(body: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(body) + body).hexdigest()
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubHub]:
+    """A Hub that is the configured one, and nobody logged in."""
+    with serving() as web, serving() as cdn:
+        monkeypatch.setenv("HF_ENDPOINT", web.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setenv("HF_TOKEN", "")
+        monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+        yield StubHub(web, cdn)

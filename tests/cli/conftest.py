@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hub import hub
 from inferflow_server.cli.main import run
+from web_server import authority, untrusted, web
 
 import inferflow_core
 from inferflow_core.interfaces import Request, Stats, TokenEvent
+
+__all__ = ["authority", "hub", "untrusted", "web"]
 
 
 class Tokenizer:

@@ -2,12 +2,10 @@
 
 import hashlib
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub import StubHub
-from web_server import authority, plain, serving, untrusted, web
+from web_server import authority, plain, untrusted, web
 
 __all__ = ["authority", "plain", "untrusted", "web"]
 
@@ -42,13 +40,3 @@ def wheel_sha256(links: Path) -> str:
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any")
         archive.writestr(f"{info}/RECORD", "")
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubHub]:
-    """A Hub that is the configured one, and nobody logged in."""
-    with serving() as web, serving() as cdn:
-        monkeypatch.setenv("HF_ENDPOINT", web.url)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.setenv("HF_TOKEN", "")
-        yield StubHub(web, cdn)
