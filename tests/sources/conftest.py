@@ -5,9 +5,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hub import hub
 from web_server import authority, plain, untrusted, web
 
-__all__ = ["authority", "plain", "untrusted", "web"]
+__all__ = ["authority", "hub", "plain", "untrusted", "web"]
 
 
 @pytest.fixture(autouse=True)
