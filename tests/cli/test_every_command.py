@@ -59,6 +59,7 @@ CASES = {
     "config show": Case("run --spec checkpoint", "rn", 2),
     "completion": Case("bash", "csh", 2),
     "help": Case("api key", "nothing-like-it", 2),
+    "spec init": Case("checkpoint", "text.txt", 5),
     "spec show": Case("checkpoint", "nothing.toml", 3),
 }
 REPORTS_NOTHING = {"run", "completion"}

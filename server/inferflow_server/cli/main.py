@@ -51,8 +51,13 @@ COMMANDS = {
         },
     ),
     "spec": Subgroup(
-        "See what a model is made of.",
-        {"show": Command(f"{HERE}.spec_show", "Print a filled spec and where each value is from.")},
+        "See what a model is made of; begin a spec.",
+        {
+            "show": Command(
+                f"{HERE}.spec_show", "Print a filled spec and where each value is from."
+            ),
+            "init": Command(f"{HERE}.spec_init", "Write the spec of a checkpoint, to begin with."),
+        },
     ),
     "completion": Command(
         f"{HERE}.completion", "Print a script that completes in a shell.", settings=False
