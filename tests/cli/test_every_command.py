@@ -59,10 +59,12 @@ CASES = {
     "config show": Case("run --spec checkpoint", "rn", 2),
     "completion": Case("bash", "csh", 2),
     "help": Case("api key", "nothing-like-it", 2),
+    "spec schema": Case("--out schema.json", "--out no/schema.json", 2),
+    "spec upgrade": Case("old.toml", "text.txt", 3),
     "spec init": Case("checkpoint", "text.txt", 5),
     "spec show": Case("checkpoint", "nothing.toml", 3),
 }
-REPORTS_NOTHING = {"run", "completion"}
+REPORTS_NOTHING = {"run", "completion", "spec schema"}
 """What these print is not a report: a text, a script."""
 UNTIL_STOPPED = {"serve"}
 FETCHES = {"pull"}
@@ -78,6 +80,7 @@ HERE = [name for name in ALL if name not in UNTIL_STOPPED | FETCHES]
 @pytest.fixture(autouse=True)
 def folder(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "old.toml").write_text('extends = "llama"\n')
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INFERFLOW_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "stdin", io.StringIO())

@@ -57,6 +57,8 @@ COMMANDS = {
                 f"{HERE}.spec_show", "Print a filled spec and where each value is from."
             ),
             "init": Command(f"{HERE}.spec_init", "Write the spec of a checkpoint, to begin with."),
+            "schema": Command(f"{HERE}.spec_schema", "Print a JSON Schema that editors read."),
+            "upgrade": Command(f"{HERE}.spec_upgrade", "Print a spec in the newest version."),
         },
     ),
     "completion": Command(
