@@ -58,7 +58,11 @@ class TemplateRenderer:
         }
         request = _request(template, variables)
         with self._lock:
-            reply = json.loads(self._ask(request))
+            try:
+                reply = json.loads(self._ask(request))
+            except KeyboardInterrupt:
+                self._stop()  # its reply is still to come, and would be taken for the next one's
+                raise
         if "text" in reply:
             return reply["text"]
         raise _error(reply)

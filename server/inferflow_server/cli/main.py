@@ -15,7 +15,7 @@ from inferflow_server.cli.settings import variable_in_use, with_variables
 HERE = "inferflow_server.cli"
 
 COMMANDS = {
-    "run": Command(f"{HERE}.run", "Answer a prompt in the terminal."),
+    "run": Command(f"{HERE}.run", "Answer a prompt in the terminal, or have a conversation."),
     "serve": Command(f"{HERE}.serve", "Serve a model over HTTP, as OpenAI does."),
     "pull": Command(f"{HERE}.pull", "Fetch a model's files."),
     "ls": Command(f"{HERE}.ls", "List the models in the cache."),

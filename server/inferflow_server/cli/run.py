@@ -1,4 +1,4 @@
-"""`inferflow run MODEL PROMPT`: one answer, as it is made."""
+"""`inferflow run MODEL [PROMPT]`: one answer, as it is made, or a conversation."""
 
 import sys
 
@@ -6,6 +6,7 @@ import click
 
 from inferflow_core.errors import EngineError, UsageError
 from inferflow_core.interfaces import LoadedModel, Request
+from inferflow_server.cli.answer_text import write_answer
 from inferflow_server.cli.model import opened
 from inferflow_server.cli.options import ModelOptions, model_argument, model_options
 from inferflow_server.cli.output import note
@@ -31,6 +32,7 @@ MAX_PIPED = 8 << 20
 )
 @click.option("--seed", type=int, help="Makes the answer repeatable.")
 @click.option("--stop", multiple=True, metavar="TEXT", help="Ends the answer before TEXT.")
+@click.option("--no-history", is_flag=True, help="Do not remember what is typed (conversation).")
 @click.option("--stats", is_flag=True, help="Print speed on stderr: load, prompt, answer.")
 def command(
     options: ModelOptions,
@@ -40,23 +42,43 @@ def command(
     max_tokens: int | None,
     seed: int | None,
     stop: tuple[str, ...],
+    no_history: bool,
     stats: bool,
     **sampling: float | None,
 ) -> None:
-    """Answer PROMPT in the terminal; without PROMPT, what is piped in.
+    """Answer PROMPT in the terminal; without PROMPT what is piped in, else have a conversation.
 
     MODEL is a predefined name, a spec file, a checkpoint folder, a .gguf or a llama2.c .bin. The
     answer goes to stdout, all else to stderr. A model with a chat template is asked as in a chat;
     --raw continues the text instead, and so does a model without a template. What is not given is
     the spec's.
 
+    In a conversation, what was said before is part of each question. /help lists its commands,
+    Ctrl-C stops an answer, Ctrl-D ends it. What is typed is remembered for the arrow keys, in the
+    user's state folder.
+
     \b
     Example:
         inferflow run model.gguf "Why is the sky blue?" --max-tokens 40
         echo "Why is the sky blue?" | inferflow run model.gguf --max-tokens 40
+        inferflow run model.gguf
     """
-    text = _prompt(prompt)
+    text = read_prompt(prompt)
     with opened(options) as (model, load_s):
+        if text is None:
+            from inferflow_server.conversation.local import LocalAnswers, settings_of
+            from inferflow_server.conversation.start import converse
+
+            converse(
+                LocalAnswers(model, load_s=load_s, raw=raw),
+                settings_of(model),
+                given={**sampling, "max_tokens": max_tokens, "seed": seed},
+                stop=stop,
+                system=system,
+                history=not no_history,
+                stats=stats,
+            )
+            return
         ids = _ids(model, text, system, raw)
         room = model.engine.context - len(ids)
         request = Request(
@@ -71,11 +93,10 @@ def command(
             note(watch.footer(load_s))
 
 
-def _prompt(given: str | None) -> str:
-    if given is not None:
+def read_prompt(given: str | None) -> str | None:
+    """What is given, else what is piped in; None at a terminal. Raises UsageError."""
+    if given is not None or sys.stdin.isatty():
         return given
-    if sys.stdin.isatty():
-        raise UsageError("no prompt is given", hint='inferflow run MODEL "…", or pipe one in')
     text = sys.stdin.read(MAX_PIPED + 1)
     if len(text) > MAX_PIPED:
         raise UsageError(f"the prompt is longer than {MAX_PIPED} characters")
@@ -102,8 +123,7 @@ def _print(model: LoadedModel, request: Request) -> Stopwatch:
     try:
         for event in stream:
             watch.see(event)
-            sys.stdout.write(event.text)
-            sys.stdout.flush()
+            write_answer(event.text)
             if event.finish == "error":
                 raise EngineError(event.error or "the generation failed")
             if event.finish is not None:
