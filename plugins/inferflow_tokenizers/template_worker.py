@@ -18,9 +18,11 @@ from functools import lru_cache
 from typing import Any
 
 from jinja2 import Template, TemplateSyntaxError, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
 
 from inferflow_tokenizers.limits import CPU_SECONDS, MEMORY_BYTES
 
@@ -48,12 +50,31 @@ class Generation(Extension):
         return nodes.Scope(body, lineno=line)
 
 
+class PublicNamespace(Namespace):
+    """Without names that Python itself may look for (`__html__`), as in transformers."""
+
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
+        for name in dict(*args, **kwargs):
+            PublicNamespace._check(name)
+        super().__init__(*args, **kwargs)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        PublicNamespace._check(name)
+        super().__setitem__(name, value)
+
+    @staticmethod
+    def _check(name: str) -> None:
+        if name.startswith("_"):
+            raise SecurityError(f"a namespace cannot have {name!r}: it begins with an underscore")
+
+
 def environment() -> ImmutableSandboxedEnvironment:
     """Jinja as transformers sets it up for chat templates."""
     env = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
     )
     env.filters["tojson"] = _to_json
+    env.globals["namespace"] = PublicNamespace
     env.globals["raise_exception"] = _refuse
     env.globals["strftime_now"] = lambda format: datetime.now().strftime(format)
     return env
