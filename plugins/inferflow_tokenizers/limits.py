@@ -1,7 +1,7 @@
 """Bounds on what a text or a template may cost. Apart, so that the template worker starts fast."""
 
 MAX_TEXT = 4 << 20
-"""Characters of one text: beyond any context, and a few seconds of work at most."""
+"""Characters of one text: beyond any context, and some seconds of work, ten at most as measured."""
 
 MAX_TEMPLATE = 1 << 20
 MAX_REQUEST = 4 * MAX_TEXT
