@@ -87,6 +87,31 @@ def test_contents_make_no_special_tokens(
         assert text == tokenizer.render(hostile, tools), "not a character is lost"
 
 
+@pytest.mark.parametrize("family", ["qwen15_7b_chat", "gemma_2b_it", "mistral_7b_instruct_v02"])
+def test_ordinary_messages_as_transformers(
+    family: str, shared: Path, bare: Callable[..., Any], installed: Catalog
+) -> None:
+    transformers = pytest.importorskip(
+        "transformers", reason="compares with transformers: extra `parity`"
+    )
+    folder = shared / "oracles" / "families" / family / "model"
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    named = {key: config[key] for key in ("bos_token", "eos_token") if config.get(key)}
+    template = (
+        "{{ bos_token }}{% for m in messages %}{{ m.role }}\n{{ m.content | trim }}"
+        "{{ eos_token }}\n{% endfor %}{% if add_generation_prompt %}assistant {% endif %}"
+    )
+    theirs = transformers.PreTrainedTokenizerFast(
+        tokenizer_file=str(folder / "tokenizer.json"), chat_template=template, **named
+    )
+    tokenizer = open_tokenizer(bare(folder, "hf"), {"chat": template}, installed)
+    messages = conversation("hi  caf\u00e9 \U0001f600 1 < 2 [x]")
+    for prompt in (True, False):
+        text = theirs.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
+        ids = theirs(text, add_special_tokens=False)["input_ids"]
+        assert tokenizer.encode_chat(messages, add_generation_prompt=prompt) == ids
+
+
 @given(content=st.lists(st.sampled_from(["<", "|", "im", "_end", "|>", "<|im_end|>", " ", "a"])))
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
