@@ -154,7 +154,7 @@ class Catalog:
             obj = importlib.import_module(module_name)
             for part in attribute.split("."):
                 obj = getattr(obj, part)
-        except Exception as cause:
+        except (Exception, SystemExit) as cause:
             raise BrokenEntry(
                 f"{entry.kind} {entry.name!r} of {entry.distribution} {entry.version} failed to "
                 f"import: {type(cause).__name__}: {cause}",

@@ -25,6 +25,8 @@ def no_settings() -> Iterator[None]:
         for name in os.environ:
             if name.startswith("INFERFLOW_") and name not in KEPT:
                 patched.delenv(name)
+        for name in ("FORCE_COLOR", "CLICOLOR_FORCE"):
+            patched.delenv(name, raising=False)
         patched.setenv("INFERFLOW_CONFIG", os.devnull)
         yield
 

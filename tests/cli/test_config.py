@@ -127,7 +127,7 @@ def test_a_wrong_file_is_one_error_that_says_where(
     assert inferflow("--help").code == 0
     assert inferflow("run", "--help").code == 0
     report = inferflow("config", "show", "--json")
-    assert report.code == 2
+    assert report.code == 8
     assert json.loads(report.out)["problems"]
 
 

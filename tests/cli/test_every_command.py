@@ -6,6 +6,7 @@ A command that is new needs a line in CASES. The words run in a folder with `mod
 
 import io
 import json
+import os
 import re
 import shlex
 import shutil
@@ -147,3 +148,72 @@ def test_it_works_until_it_is_stopped(name: str) -> None:
         assert json.loads(process.stdout.readline())
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+
+
+ERROR = [["check", "nothing.gguf"]]
+BAR = [["eval", "perplexity", *shlex.split(CASES["eval perplexity"].works)]]
+ALL_OF_THEM = """
+import json, sys
+from inferflow_server.cli.main import run
+for words in json.loads(sys.argv[1]):
+    run(words)
+"""
+
+
+def on_a_terminal(commands: list[list[str]], **variables: str) -> str:
+    """What commands, one after the other in one process, write to a terminal."""
+    import pty
+
+    plain = {name: os.environ[name] for name in os.environ if "COLOR" not in name}
+    leader, follower = pty.openpty()
+    words = [sys.executable, "-c", ALL_OF_THEM, json.dumps(commands)]
+    environment = plain | {"TERM": "xterm-256color"} | variables
+    process = subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=follower, stderr=follower, env=environment
+    )
+    os.close(follower)
+    written = b""
+    try:
+        while piece := os.read(leader, 1 << 16):
+            written += piece
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    finally:
+        os.close(leader)
+    assert process.wait(60) == 0
+    return written.decode("utf-8", "replace")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
+class TestEscapeCodes:
+    """Colours and moving bars are for terminals that have them, and for people who want them."""
+
+    def test_a_terminal_gets_them(self) -> None:
+        assert "\x1b[31m" in on_a_terminal(ERROR)
+        assert "\x1b[" in on_a_terminal(BAR)
+
+    def test_no_command_writes_any_where_colours_are_unwanted(self) -> None:
+        commands = [[*name.split(), "--help"] for name in ALL]
+        for name in HERE:
+            commands.append([*name.split(), *shlex.split(CASES[name].works)])
+            commands.append([*name.split(), *shlex.split(CASES[name].refuses)])
+        written = on_a_terminal(commands, NO_COLOR="1")
+        assert written.count("Error: ") == len(HERE)
+        assert "\x1b" not in written
+
+    def test_a_dumb_terminal_gets_none(self) -> None:
+        written = on_a_terminal(ERROR + BAR, TERM="dumb")
+        assert "Error: " in written
+        assert "\x1b" not in written
+
+    @pytest.mark.parametrize("name", ["FORCE_COLOR", "CLICOLOR_FORCE"])
+    def test_a_pipe_gets_them_if_asked(
+        self, inferflow: Any, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        for variable in ("NO_COLOR", "TERM"):
+            monkeypatch.delenv(variable, raising=False)
+        assert "\x1b" not in inferflow("check", "nothing.gguf").err
+        monkeypatch.setenv(name, "1")
+        assert "\x1b[31m" in inferflow("check", "nothing.gguf").err
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert "\x1b" not in inferflow("check", "nothing.gguf").err

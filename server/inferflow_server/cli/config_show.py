@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from inferflow_core.errors import Problem, UsageError, nearest
+from inferflow_core.errors import FindingError, Problem, UsageError, nearest
 from inferflow_core.spec import to_json
 from inferflow_server.cli.config_file import (
     config_path,
@@ -36,7 +36,7 @@ def command(words: tuple[str, ...], spec: str | None, only_path: bool, as_json: 
     environment variables, these before the file of settings, that before a model's spec, and that
     before the defaults. Keys and passwords are not shown.
 
-    Exits with 2 if something is wrong with a setting; the others are shown all the same.
+    Exits with 8 if something is wrong with a setting; the others are shown all the same.
 
     \b
     Examples:
@@ -72,7 +72,7 @@ def command(words: tuple[str, ...], spec: str | None, only_path: bool, as_json: 
             click.echo(f"\n[run] of {spec}")
             print_columns([_cells(row) for row in run])
     if problems:
-        raise UsageError(f"the settings are not right:{problem_lines(problems)}")
+        raise FindingError(f"the settings are not right:{problem_lines(problems)}")
 
 
 def _read() -> tuple[dict[str, Any], list[Problem]]:

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from inferflow_core.errors import InferflowError
 from inferflow_core.version import __version__
 from inferflow_server.cli.group import Command, LazyGroup, Subgroup
+from inferflow_server.cli.output import colour
 from inferflow_server.cli.settings import variable_in_use, with_variables
 
 HERE = "inferflow_server.cli"
@@ -152,7 +153,7 @@ def _hint(error: click.ClickException) -> str | None:
 
 
 def _fail(message: str, hint: str | None, code: int) -> int:
-    color = False if os.environ.get("NO_COLOR") else None
+    color = colour()
     click.echo(click.style("Error: ", fg="red", bold=True) + message, err=True, color=color)
     if hint:
         click.echo(click.style("Hint: ", fg="cyan") + hint, err=True, color=color)

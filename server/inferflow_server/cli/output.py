@@ -1,6 +1,7 @@
 """Text and results on stdout; everything else on stderr."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
@@ -60,10 +61,19 @@ def size_text(count: int) -> str:
     return f"{count / 1000**power:.1f} {UNITS[power - 1]}"
 
 
+def colour() -> bool | None:
+    """Whether to write escape codes: never with NO_COLOR or on a terminal that has none, always
+    with FORCE_COLOR or CLICOLOR_FORCE; None where it depends on being on a terminal."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    forced = (os.environ.get(name, "") for name in ("FORCE_COLOR", "CLICOLOR_FORCE"))
+    return True if any(value not in ("", "0") for value in forced) else None
+
+
 @contextmanager
 def progress_bar(what: str, *, unit: str) -> Iterator[Progress]:
     """A bar on stderr, gone when it is done; where stderr is no terminal, a line."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or colour() is False:
         note(f"{what} …")
         yield lambda done, total: None
         return
