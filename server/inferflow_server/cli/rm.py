@@ -29,9 +29,12 @@ def command(
     unless --yes is typed; no setting says it. What another process is fetching is left alone.
 
     \b
-    Examples:
-        inferflow rm smollm2-135m-instruct
+    Example:
         inferflow rm --stale --yes
+
+    \b
+    What is named, after asking:
+        inferflow rm smollm2-135m-instruct
 
     --json prints {"removed": [REFERENCE, ...], "bytes"}.
     """
