@@ -306,7 +306,8 @@ class Backend(Protocol):
     """An entry of `inferflow.backends`.
 
     It may have `footprint(graph, weights) -> Footprint`, where it holds anything but float32
-    numbers (`FootprintBackend`); without it `inferflow plan` counts these.
+    numbers (`FootprintBackend`); without it `inferflow plan` counts these. It may have `examine()`
+    (`ExaminedBackend`).
     """
 
     name: ClassVar[str]
@@ -320,6 +321,28 @@ class Backend(Protocol):
         ...
 
     def compile(self, graph: Graph, weights: Mapping[str, Weight], sizes: Sizes) -> Program: ...
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line of `inferflow doctor`."""
+
+    what: str
+    state: str
+    """`ok`, `warning` (it works, but not as it could) or `problem` (it does not work)."""
+    text: str
+    help: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """For programs: JSON data."""
+
+
+@runtime_checkable
+class ExaminedBackend(Protocol):
+    """A backend that tells `inferflow doctor` how it works on this machine."""
+
+    def examine(self) -> Sequence[Finding]:
+        """Asked where it is available. Writes nothing and compiles nothing."""
+        ...
 
 
 @runtime_checkable

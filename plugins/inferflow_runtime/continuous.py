@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from inferflow_core.catalog import Catalog
 from inferflow_core.errors import EngineError, OverloadedError
 from inferflow_core.interfaces import (
+    Finding,
     LoadedModel,
     Program,
     Request,
@@ -74,6 +76,13 @@ class ContinuousEngine:
         from inferflow_runtime.memory import plan_memory
 
         return plan_memory(reference, **options)
+
+    @staticmethod
+    def examine(catalog: Catalog) -> list[Finding]:
+        """Memory and backends of this machine; see `examine.examine`."""
+        from inferflow_runtime.examine import examine
+
+        return examine(catalog)
 
     @staticmethod
     def tokenizer(reference: str | Path, **options: Any) -> Tokenizer:

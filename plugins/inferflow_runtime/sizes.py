@@ -58,19 +58,28 @@ def plan_sizes(run: Run, context: int, states: Iterable[State], memory: int | No
     )
 
 
+def total_memory() -> int | None:
+    """Bytes of the machine; None where the system does not say."""
+    for line in read(Path("/proc/meminfo")).splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
 def free_memory() -> int | None:
     """Bytes that this process may still take; None where the system does not say."""
     bounds: list[int] = []
-    for line in _read(Path("/proc/meminfo")).splitlines():
+    for line in read(Path("/proc/meminfo")).splitlines():
         if line.startswith("MemAvailable:"):
             bounds.append(int(line.split()[1]) * 1024)
-    limit, used = _read(GROUPS / "memory.max"), _read(GROUPS / "memory.current")
+    limit, used = read(GROUPS / "memory.max"), read(GROUPS / "memory.current")
     if limit.strip().isdigit() and used.strip().isdigit():
         bounds.append(max(0, int(limit) - int(used)))
     return min(bounds, default=None)
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """A file of the system; empty where there is none."""
     try:
         return path.read_text()
     except OSError:

@@ -58,6 +58,7 @@ CASES = {
     "plugins new": Case("acme.poly_norm --kind norm", "poly_norm --kind norm", 2),
     "plugins check": Case("inferflow-core", "inferflow-cor", 4),
     "config show": Case("run --spec checkpoint", "rn", 2),
+    "doctor": Case("", "everything", 2),
     "completion": Case("bash", "csh", 2),
     "help": Case("api key", "nothing-like-it", 2),
     "spec schema": Case("--out schema.json", "--out no/schema.json", 2),

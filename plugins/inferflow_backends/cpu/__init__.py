@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import ClassVar
 
 from inferflow_core.catalog import Catalog
 from inferflow_core.graph import Graph
-from inferflow_core.interfaces import Footprint, Program, Sizes, Weight
+from inferflow_core.interfaces import Finding, Footprint, Program, Sizes, Weight
 from inferflow_core.optable import OpTable
 from inferflow_core.passes.decompose import decompose
 
@@ -34,6 +34,12 @@ class CPUBackend:
     def native(self) -> frozenset[str]:
         """The ops that stay whole: those with kernels, and those that numpy runs whole."""
         return frozenset({"rms_norm", "rope", "glu"})
+
+    def examine(self) -> Sequence[Finding]:
+        """See `interfaces.ExaminedBackend`."""
+        from inferflow_backends.cpu.examine import findings
+
+        return findings()
 
     def footprint(self, graph: Graph, weights: Mapping[str, Weight]) -> Footprint:
         """See `interfaces.Footprint`. Loads no kernel."""

@@ -25,12 +25,7 @@ log = logging.getLogger(__name__)
 def folder() -> Path:
     """The first of INFERFLOW_KERNEL_CACHE, the user's cache and the temporary folder that can be
     written."""
-    digest = hashlib.sha256(numba_version.encode())
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    name = f"kernels-{digest.hexdigest()[:16]}"
-    for base in _bases():
-        path = base / "inferflow" / name
+    for path in candidates():
         try:
             path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path):
@@ -38,6 +33,15 @@ def folder() -> Path:
         except OSError:
             continue
     raise OSError("no folder for compiled kernels can be written; set INFERFLOW_KERNEL_CACHE")
+
+
+def candidates() -> list[Path]:
+    """The folders of these sources' kernels, the one that is taken first, first."""
+    digest = hashlib.sha256(numba_version.encode())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    name = f"kernels-{digest.hexdigest()[:16]}"
+    return [base / "inferflow" / name for base in _bases()]
 
 
 def _bases() -> list[Path]:

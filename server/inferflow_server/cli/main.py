@@ -62,6 +62,9 @@ COMMANDS = {
             "upgrade": Command(f"{HERE}.spec_upgrade", "Print a spec in the newest version."),
         },
     ),
+    "doctor": Command(
+        f"{HERE}.doctor", "Look at this machine and this installation.", settings=False
+    ),
     "completion": Command(
         f"{HERE}.completion", "Print a script that completes in a shell.", settings=False
     ),

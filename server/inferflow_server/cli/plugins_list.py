@@ -32,7 +32,7 @@ def command(kind: str | None, no_import: bool, as_json: bool) -> None:
     rows = [
         {"kind": entry.kind, "name": entry.name}
         | {"distribution": entry.distribution, "version": entry.version}
-        | {"status": entry.status if no_import else _status(catalog, entry)}
+        | {"status": entry.status if no_import else status(catalog, entry)}
         for entry in catalog.entries(kind)
     ]
     if as_json:
@@ -42,7 +42,7 @@ def command(kind: str | None, no_import: bool, as_json: bool) -> None:
         print_columns([header, *([row[key] for key in KEYS] for row in rows)])
 
 
-def _status(catalog: Catalog, entry: Entry) -> str:
+def status(catalog: Catalog, entry: Entry) -> str:
     """`ok`, or in one line why the entry cannot be used."""
     if entry.problem or entry.distribution == HOME:
         return entry.status
