@@ -135,7 +135,8 @@ class UsageError(InferflowError):
 
 
 class FindingError(InferflowError):
-    """`plan`: it will not fit. `doctor`: there is a problem. The report itself is printed."""
+    """`plan`: it will not fit. `doctor`: a problem. `config show`: a wrong setting. The report
+    itself is printed."""
 
     exit_code = 8
 
