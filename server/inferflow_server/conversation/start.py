@@ -23,12 +23,17 @@ def converse(
 ) -> None:
     """Until the person ends it. `given`: settings of the command line, None where absent. Raises
     UsageError for those that are wrong."""
-    for name, value in given.items():
-        if value is not None:
-            settings.set(name, str(value))
+    give(settings, given)
     settings.stop = tuple(stop)
     conversation = Conversation(
         answers, settings, write=write_answer, note=note_answer, system=system, stats=stats
     )
     terminal = Terminal(InputHistory(history_path()) if history else None)
     conversation.run(Entries(terminal))
+
+
+def give(settings: Settings, given: Mapping[str, float | None]) -> None:
+    """Takes over the options of a command, None where absent. Raises UsageError."""
+    for name, value in given.items():
+        if value is not None:
+            settings.set(name, str(value))
