@@ -36,6 +36,7 @@ FAST = "--backend numpy"
 CASES = {
     "run": Case(f"model.gguf Hello --max-tokens 3 {FAST}", "model.gguf Hello --top-p 2", 2),
     "serve": Case(f"model.gguf --port 0 {FAST}", "nothing.gguf --port 0", 6),
+    "client": Case("Hello", "ftp://somewhere Hello", 2),
     "pull": Case("smollm2-135m-instruct", "smollm2-135m-instrct", 6),
     "ls": Case("", "everything", 2),
     "rm": Case("--all --yes", "hf:owner/nothing --yes", 6),
@@ -70,13 +71,15 @@ REPORTS_NOTHING = {"run", "completion", "spec schema"}
 """What these print is not a report: a text, a script."""
 UNTIL_STOPPED = {"serve"}
 FETCHES = {"pull"}
+ASKS_A_SERVER = {"client"}
+"""What it says with one: tests/server/test_client.py."""
 
 
 ALL = {
     " ".join(words_of(context)): context.command
     for context in walk(click.Context(cli, info_name="inferflow"))
 }
-HERE = [name for name in ALL if name not in UNTIL_STOPPED | FETCHES]
+HERE = [name for name in ALL if name not in UNTIL_STOPPED | FETCHES | ASKS_A_SERVER]
 
 
 @pytest.fixture(autouse=True)
