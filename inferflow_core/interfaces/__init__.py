@@ -1,0 +1,49 @@
+"""The interfaces between the parts: what a loader, format, tokenizer, sampler, backend, engine and
+source must be. Blocks have their own (`block.py`). Arrays are numpy's unless a backend says else.
+"""
+
+from inferflow_core.interfaces.backend import (
+    Backend,
+    ExaminedBackend,
+    Finding,
+    Footprint,
+    FootprintBackend,
+    Held,
+)
+from inferflow_core.interfaces.engine import Engine, Request, Stats, Stream, TokenEvent
+from inferflow_core.interfaces.loaded_model import LoadedModel
+from inferflow_core.interfaces.model_files import Checkpoint, Format, Loader, TensorInfo, Weight
+from inferflow_core.interfaces.program import Program, Sizes, Step, Ticket
+from inferflow_core.interfaces.sampler import Sampler, SampleStep
+from inferflow_core.interfaces.source import Source
+from inferflow_core.interfaces.tokenizer import StreamDecoder, Tokenizer, TokenizerEntry
+
+__all__ = [
+    "Backend",
+    "Checkpoint",
+    "Engine",
+    "ExaminedBackend",
+    "Finding",
+    "Footprint",
+    "FootprintBackend",
+    "Format",
+    "Held",
+    "LoadedModel",
+    "Loader",
+    "Program",
+    "Request",
+    "SampleStep",
+    "Sampler",
+    "Sizes",
+    "Source",
+    "Stats",
+    "Step",
+    "Stream",
+    "StreamDecoder",
+    "TensorInfo",
+    "Ticket",
+    "TokenEvent",
+    "Tokenizer",
+    "TokenizerEntry",
+    "Weight",
+]

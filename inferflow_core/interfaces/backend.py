@@ -1,0 +1,90 @@
+"""Backends turn graphs into programs; some tell what these will hold, and how they work here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from inferflow_core.interfaces.model_files import Weight
+from inferflow_core.interfaces.program import Program, Sizes
+
+if TYPE_CHECKING:
+    from inferflow_core.graph import Graph
+
+
+class Backend(Protocol):
+    """An entry of `inferflow.backends`.
+
+    It may have `footprint(graph, weights) -> Footprint`, where it holds anything but float32
+    numbers (`FootprintBackend`); without it `inferflow plan` counts these. It may have `examine()`
+    (`ExaminedBackend`).
+    """
+
+    name: ClassVar[str]
+
+    def available(self) -> str:
+        """Empty if it works here, else why not."""
+        ...
+
+    def native(self) -> frozenset[str]:
+        """Names of the ops it runs itself; the others reach it decomposed."""
+        ...
+
+    def compile(self, graph: Graph, weights: Mapping[str, Weight], sizes: Sizes) -> Program: ...
+
+
+@dataclass(frozen=True)
+class Held:
+    """How a program holds a param: the format, and bytes. `f32` are plain numbers."""
+
+    format: str
+    nbytes: int
+
+
+class Footprint(Protocol):
+    """The memory of a program, told before it is compiled and before a weight is read."""
+
+    @property
+    def weights(self) -> Mapping[str, Held]:
+        """By path, every param that the program reads."""
+        ...
+
+    def cache(self, sizes: Sizes) -> int:
+        """Bytes of all pages of all states."""
+        ...
+
+    def scratch(self, sizes: Sizes) -> int:
+        """Bytes beside weights and cache, at most: what the largest step may take."""
+        ...
+
+
+@runtime_checkable
+class FootprintBackend(Protocol):
+    """A backend that tells what its programs will hold."""
+
+    def footprint(self, graph: Graph, weights: Mapping[str, Weight]) -> Footprint:
+        """Looks at the weights' shapes and formats alone."""
+        ...
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line of `inferflow doctor`."""
+
+    what: str
+    state: str
+    """`ok`, `warning` (it works, but not as it could) or `problem` (it does not work)."""
+    text: str
+    help: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """For programs: JSON data."""
+
+
+@runtime_checkable
+class ExaminedBackend(Protocol):
+    """A backend that tells `inferflow doctor` how it works on this machine."""
+
+    def examine(self) -> Sequence[Finding]:
+        """Asked where it is available. Writes nothing and compiles nothing."""
+        ...

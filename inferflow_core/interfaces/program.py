@@ -1,0 +1,69 @@
+"""A compiled graph: what it has room for, what a step gives it, what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from inferflow_core.interfaces.arrays import Array
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much a program must have room for."""
+
+    pages: int
+    """Pages of the cache, page 0 (padding) included."""
+    page_tokens: int
+    """Tokens of a page; a multiple of 16."""
+    max_tokens: int
+    """Tokens of one step."""
+    max_sequences: int
+    context: int
+    """Longest sequence."""
+    threads: int | None = None
+    """Threads of a step; None: as many as the backend thinks best."""
+    cache: str = "auto"
+    """`f32` or `f16` for what a token leaves behind; `auto`: as the backend thinks best."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step's input: T tokens of S sequences, ragged; all arrays int32 unless said.
+
+    The tokens of a sequence are consecutive, `offsets[s]:offsets[s+1]`; `lengths[s]` is the
+    sequence's length after the step; `block_tables[s, p]` is the page of its tokens
+    `p*page_tokens ...`; `out_rows` are the rows (0..T-1) whose outputs are wanted.
+    """
+
+    ids: Array  # [T]
+    positions: Array  # [T]
+    seq_of: Array  # [T]
+    offsets: Array  # [S+1]
+    lengths: Array  # [S]
+    block_tables: Array  # [S, P]
+    out_rows: Array  # [R]
+    token_types: Array | None = None  # [T]
+    entry: str = "step"
+
+
+class Ticket(Protocol):
+    def result(self) -> Mapping[str, Array]:
+        """Waits; the named outputs, e.g. `logits` float32 [R, vocab], `hidden` [R, hidden]."""
+        ...
+
+
+class Program(Protocol):
+    """A compiled graph with its weights and its cache."""
+
+    def submit(self, step: Step, outputs: Sequence[str] = ("logits",)) -> Ticket: ...
+
+    def copy_page(self, source: int, target: int) -> None:
+        """Copies one page of every state, for sequences that part ways."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of weights and cache. Safe to call twice."""
+        ...
