@@ -1,5 +1,6 @@
 """What a user calls a model: a predefined name, a spec file, a checkpoint, or where one is."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ def find(
         names = catalog.names("spec")
         raise SourceError(
             f"no model {str(reference)!r}: neither a file or folder, nor a predefined name."
-            f"{nearest(str(reference), names)}",
+            f"{nearest(str(reference), [*names, *_neighbours(path)])}",
             hint=f"predefined: {', '.join(names)}",
         )
     checkpoint = open_checkpoint(path, {}, catalog)
@@ -65,6 +66,14 @@ def find(
     except BaseException:
         checkpoint.close()
         raise
+
+
+def _neighbours(path: Path) -> list[str]:
+    """What stands where a path says that something should, spelt as the path is."""
+    try:
+        return [str(path.with_name(other)) for other in os.listdir(path.parent)[:1000]]
+    except OSError:
+        return []
 
 
 def _texts(weights: Section) -> dict[str, str]:

@@ -236,3 +236,11 @@ def test_a_killed_pull_leaves_no_model_and_is_gone_on_with(inferflow: Any, web: 
     assert Path(done.out.strip()).read_bytes() == BODY
     assert int(web.seen[-1].headers["range"][6:-1]) > almost_half
     assert [state for _, state in listed(inferflow)] == ["complete"]
+
+
+def test_verify_passes_over_what_has_no_manifest(inferflow: Any, tiny_hub: StubHub) -> None:
+    folder = Path(inferflow("pull", PINNED).out.strip())
+    (folder / store.MANIFEST).unlink()
+    done = inferflow("verify")
+    assert (done.code, done.out) == (0, "")
+    assert "not compared" in done.err

@@ -155,6 +155,11 @@ def test_references_that_mean_nothing(reference: str, error: Any, words: str):
         load(reference)
 
 
+def test_a_misspelt_file_is_told_its_neighbour(tiny: Path):
+    with pytest.raises(SourceError, match=f"Did you mean '.*{tiny.name}'"):
+        load(tiny.with_name(tiny.name.replace("i", "j")))
+
+
 def test_files_that_no_loader_recognises(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("hello")
     for path in (tmp_path, tmp_path / "notes.txt"):

@@ -6,7 +6,7 @@ from inferflow_core import store
 from inferflow_core.errors import ModelFileError, SourceError
 from inferflow_server.cli.cached import cached
 from inferflow_server.cli.options import debug_option, json_option
-from inferflow_server.cli.output import print_json, printable
+from inferflow_server.cli.output import note, print_json, printable
 
 
 @click.command("verify")
@@ -17,7 +17,7 @@ def command(references: tuple[str, ...], as_json: bool) -> None:
     """Hash the files of models in the cache anew, and compare with what was pulled.
 
     REFERENCE is one that `inferflow ls` lists, a predefined name or a spec file; without any, all
-    that are there whole. Ends with 5 if a file has changed or is missing.
+    that have a list of their files. Ends with 5 if a file has changed or is missing.
 
     \b
     Examples:
@@ -43,12 +43,17 @@ def command(references: tuple[str, ...], as_json: bool) -> None:
         raise ModelFileError(
             bad[0].path,
             f"is not what was pulled{f', and {len(bad) - 1} more' if len(bad) > 1 else ''}",
-            hint=f"inferflow rm {reference}, then inferflow pull {reference}",
+            hint=f"inferflow rm {reference}, then pull the model again",
         )
 
 
 def _whole() -> list[store.Kept]:
-    return [one for one in store.kept() if one.state != "incomplete"]
+    """All that can be compared; those without a manifest are named on stderr."""
+    kept = store.kept()
+    for one in kept:
+        if one.state == "unlisted":
+            note(f"{printable(one.reference)}: pulled before there were manifests; not compared")
+    return [one for one in kept if one.state in ("complete", "damaged")]
 
 
 def _problems(one: store.Kept) -> list[str]:
