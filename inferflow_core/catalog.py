@@ -6,6 +6,7 @@ nobody who does not name it; `entries()` says what state each is in.
 
 import importlib
 import importlib.metadata
+import logging
 import os
 import tomllib
 from collections.abc import Iterable
@@ -47,6 +48,8 @@ GROUPS = {
 
 DATA_KINDS = frozenset({"spec", "names"})
 """Kinds whose entries are TOML files (`package:file.toml`), not Python objects."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -138,15 +141,19 @@ class Catalog:
             return UnknownEntry(f"{name!r} is {_article(other)}, not {_article(kind)}")
         distribution = known().get(kind, {}).get(name)
         if distribution is not None:
+            installed = any(e.distribution == distribution for e in self.entries())
+            upgrade = "--upgrade " if installed else ""
+            version = "another version of " if installed else ""
             return EntryNotInstalled(
-                f"no {kind} named {name!r} is installed. It is provided by {distribution}: "
-                f"pip install {distribution}"
+                f"no {kind} named {name!r} is installed. It is provided by {version}"
+                f"{distribution}: pip install {upgrade}{distribution}"
             )
         names = self.names(kind)
         listed = f" (have: {', '.join(names)})" if 0 < len(names) <= 12 else ""
         return UnknownEntry(f"no {kind} named {name!r}.{nearest(name, names)}{listed}")
 
     def _load(self, entry: Entry) -> Any:
+        title = f"{entry.distribution} {entry.version}"
         module_name, _, attribute = entry.value.partition(":")
         try:
             if entry.kind in DATA_KINDS:
@@ -156,16 +163,18 @@ class Catalog:
                 obj = getattr(obj, part)
         except (Exception, SystemExit) as cause:
             raise BrokenEntry(
-                f"{entry.kind} {entry.name!r} of {entry.distribution} {entry.version} failed to "
-                f"import: {type(cause).__name__}: {cause}",
+                f"{entry.kind} {entry.name!r} of {title} failed to import: "
+                f"{type(cause).__name__}: {cause}",
                 hint="`inferflow plugins list` shows the state of every plugin",
             ) from cause
         api = getattr(obj, "api", API)
         if api != API:
             raise BrokenEntry(
-                f"{entry.kind} {entry.name!r} of {entry.distribution} {entry.version} is written "
-                f"for plugin interface {api}; this inferflow-core has {API}"
+                f"{entry.kind} {entry.name!r} of {title} is written for plugin interface {api}; "
+                f"this inferflow-core has {API}"
             )
+        if advice := _deprecated(obj):
+            log.warning("%s %r (%s) is deprecated: %s", entry.kind, entry.name, title, advice)
         return obj
 
 
@@ -190,6 +199,14 @@ def _installed() -> list[Entry]:
                 Entry(kind, point.name, point.value, name, distribution.version, problem)
             )
     return entries
+
+
+def _deprecated(obj: Any) -> str:
+    """What an object says of its end: a class in its own `deprecated`, not in a base's."""
+    advice = (
+        vars(obj).get("deprecated") if isinstance(obj, type) else getattr(obj, "deprecated", "")
+    )
+    return advice if isinstance(advice, str) else ""
 
 
 def known() -> dict[str, dict[str, str]]:

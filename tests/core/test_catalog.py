@@ -1,6 +1,8 @@
 """Names come from metadata; each of the ways a name can be wrong has an error of its own."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,11 @@ def test_a_name_of_another_kind_says_so() -> None:
 def test_a_known_plugin_says_what_to_install() -> None:
     with pytest.raises(EntryNotInstalled, match="pip install inferflow-plugin-example"):
         Catalog([]).get("norm", "example.scaled_norm")
+    old = entry("norm", "example.old", "a:B", "inferflow-plugin-example")
+    with pytest.raises(
+        EntryNotInstalled, match=r"another version .* pip install --upgrade inferflow"
+    ):
+        Catalog([old]).get("norm", "example.scaled_norm")
 
 
 def test_a_plugin_that_fails_to_import_is_named_with_its_cause() -> None:
@@ -66,6 +73,36 @@ def test_another_interface_version_is_refused() -> None:
             Catalog([entry("norm", "xyz.old", "old_plugin:Old")]).get("norm", "xyz.old")
     finally:
         del sys.modules["old_plugin"]
+
+
+OLD = """
+class Good: ...
+class Old(Good):
+    deprecated = "use xyz.good instead; goes in 0.5"
+class Heir(Old): ...
+def function(): ...
+function.deprecated = "use a class"
+"""
+ASK = """
+from inferflow_core.catalog import Catalog, Entry
+names = ("Good", "Old", "Heir", "function")
+catalog = Catalog([Entry("op", f"xyz.{n}", f"old_names:{n}", "xyz", "1.2") for n in names])
+for _ in range(2):
+    for name in names:
+        assert catalog.get("op", f"xyz.{name}")
+"""
+
+
+def test_a_deprecated_name_works_and_is_noted_once_on_stderr(tmp_path: Path) -> None:
+    (tmp_path / "old_names.py").write_text(OLD)
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "op 'xyz.Old' (xyz 1.2) is deprecated: use xyz.good instead; goes in 0.5",
+        "op 'xyz.function' (xyz 1.2) is deprecated: use a class",
+    ]
 
 
 def test_adding_twice_is_refused() -> None:

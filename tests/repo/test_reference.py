@@ -19,3 +19,14 @@ def test_the_page_is_up_to_date(checkout, name):
     assert made.stdout == (checkout / "docs" / f"{name}.md").read_text("utf-8"), (
         "run `make docs` and commit what changes"
     )
+
+
+@pytest.mark.installed
+def test_the_pages_of_the_kinds_are_up_to_date(checkout, tmp_path):
+    script = str(checkout / "docs" / "kinds.py")
+    subprocess.run([sys.executable, script, str(tmp_path)], check=True, timeout=60)
+    made, kept = (
+        {page.name: page.read_text("utf-8") for page in folder.glob("*.md")}
+        for folder in (tmp_path, checkout / "docs" / "kinds")
+    )
+    assert made == kept, "run `make docs` and commit what changes"
