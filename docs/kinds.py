@@ -52,6 +52,7 @@ SHOWN: Mapping[str, Sequence[type[Any]]] = {
     "backend": (
         *(interfaces.Backend, interfaces.Program, interfaces.Ticket, interfaces.Sizes),
         *(interfaces.Step, interfaces.Weight),
+        *(interfaces.FootprintBackend, interfaces.Footprint, interfaces.ExaminedBackend),
     ),
     "sampler": (interfaces.Sampler, interfaces.SampleStep),
     "tokenizer": (interfaces.TokenizerEntry, interfaces.Tokenizer, interfaces.StreamDecoder),
@@ -90,7 +91,7 @@ def index() -> Iterator[str]:
 def page(kind: str) -> Iterator[str]:
     yield f"# {kind}\n\n{MADE}\n\n{TEXTS[kind]}\n\nEntry-point group: `{GROUPS[kind]}`."
     if kind in SHOWN:
-        yield "\n## Interface\n\n" + code("interface.pyi", "\n\n".join(map(stub, SHOWN[kind])))
+        yield "\n## Interface\n\n" + code("interface.pyi", "\n\n\n".join(map(stub, SHOWN[kind])))
     if kind in BLOCK_KINDS or kind == "sampler":
         yield f"\n## Fields\n\n{NUMBERS if kind == 'sampler' else FIELDS}"
     if kind in SUITES:
@@ -125,26 +126,38 @@ def example(kind: str) -> Iterator[str]:
 
 def stub(cls: type[Any]) -> str:
     """A class as an interface: signatures and docstrings, without what is inside."""
-    (tree,) = ast.parse(inspect.getsource(cls)).body
-    assert isinstance(tree, ast.ClassDef)
+    source = inspect.getsource(cls).rstrip()
     if getattr(cls, "_is_protocol", False) or dataclasses.is_dataclass(cls):
-        return inspect.getsource(cls).rstrip()
-    tree.body = [each for each in tree.body if not hidden(each)]
-    for each in tree.body:
-        if isinstance(each, ast.FunctionDef):
-            text = ast.get_docstring(each, clean=False)
-            each.body = [ast.Expr(ast.Constant(text))] if text else []
-            each.body += [ast.Expr(ast.Constant(...))]
-    return ast.unparse(tree)
+        return source
+    lines, (tree,) = source.split("\n"), ast.parse(source).body
+    assert isinstance(tree, ast.ClassDef)
+    kept, end = lines[: tree.body[0].lineno - 1], tree.body[0].lineno - 1
+    for statement in tree.body:
+        last = statement.end_lineno
+        if not isinstance(statement, ast.FunctionDef):
+            kept += lines[end:last]
+        elif not statement.name.startswith("_"):
+            kept += signature(lines[end:last], statement, end)
+        end = last or end
+    return "\n".join(kept)
 
 
-def hidden(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.FunctionDef) and statement.name.startswith("_")
+def signature(lines: list[str], function: ast.FunctionDef, before: int) -> list[str]:
+    """The lines of a method, and its docstring; `before` is the number of lines above them."""
+    first = function.body[0]
+    if ast.get_docstring(function):
+        return [*lines[: (first.end_lineno or 0) - before], " " * first.col_offset + "..."]
+    if len(lines) > 1 and first.lineno > function.lineno:
+        lines = lines[: first.lineno - 1 - before]
+        lines[-1] += " ..."
+    return lines
 
 
 def prose(function: Any) -> str:
     """A docstring as one line."""
-    return " ".join((inspect.getdoc(function) or "").split())
+    text = inspect.getdoc(function)
+    assert text, f"{function.__qualname__} has no docstring"
+    return " ".join(text.split())
 
 
 def code(name: str, text: str) -> str:

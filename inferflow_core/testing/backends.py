@@ -188,6 +188,7 @@ class BackendSuite(EntrySuite):
         assert not wrong
 
     def test_a_footprint_looks_at_shapes_and_formats_alone(self) -> None:
+        """`footprint`, where it has one, reads no weight, and its numbers grow with the sizes."""
         backend = self.make()
         if not isinstance(backend, FootprintBackend):
             return
