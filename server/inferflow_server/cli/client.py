@@ -68,7 +68,7 @@ def command(
 
     \b
     Example:
-        inferflow client "Why is the sky blue?" --max-tokens 40
+        inferflow client http://127.0.0.1:8000 "Why is the sky blue?" --max-tokens 40
         inferflow client http://127.0.0.1:8000 "Once upon a time" --api completions --json
         inferflow client http://127.0.0.1:8000 --stat
     """
