@@ -11,14 +11,15 @@ from typing import Any
 
 from inferflow_server.cli.scaffold import KINDS, Package
 
-from inferflow_core import block, interfaces, optable, shapes, testing
+from inferflow_core import block, interfaces, ops, optable, shapes, testing
 from inferflow_core.catalog import GROUPS, HOME, Catalog
 from inferflow_core.spec.entries import BLOCK_KINDS
 from inferflow_core.testing.registered import EntrySuite
 
 MADE = "Made by `make docs` from the code itself; do not edit."
-FIELDS = """A block is a frozen dataclass, and its fields are the keys of its table in a spec. A
-field without a default must be written. Each is annotated with one of
+FIELDS = """A block computes with `ops`, which has [these](op.md#ops-of-a-block). It is a frozen
+dataclass, and its fields are the keys of its table in a spec. A field without a default must be
+written. Each is annotated with one of
 
 | annotation | in a spec |
 |---|---|
@@ -96,6 +97,9 @@ def page(kind: str) -> Iterator[str]:
         yield f"\n## Fields\n\n{NUMBERS if kind == 'sampler' else FIELDS}"
     if kind in SUITES:
         yield from suite(SUITES[kind])
+    if kind == "op":
+        yield "\n## Ops of a block\n\nWhat `ops` has of itself, in `forward`:\n"
+        yield code("ops.pyi", stub(ops.Ops))
     if kind in KINDS:
         yield from example(kind)
     catalog = Catalog()

@@ -36,7 +36,7 @@ COMMANDS = {
         },
     ),
     "plugins": Subgroup(
-        "See what is installed.",
+        "See, write and check plugins.",
         {
             "list": Command(f"{HERE}.plugins_list", "List every name in the catalog."),
             "show": Command(f"{HERE}.plugins_show", "Show one name: fields, defaults, source."),
