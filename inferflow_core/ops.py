@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from inferflow_core.axes import Axis
+from inferflow_core.errors import UnknownEntry, nearest
 
 if TYPE_CHECKING:
     from inferflow_core.block import Block, Scope
@@ -65,6 +66,17 @@ class Ops(ABC):
     def op(self, name: str) -> Callable[..., Any]:
         """An op by name: positional arguments are tensors, keywords its attributes."""
         return lambda *inputs, **attrs: self.apply(name, inputs, attrs)
+
+    if not TYPE_CHECKING:  # a checker is to say that an op does not exist
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            known = [each for each in dir(Ops) if not each.startswith("_")]
+            raise UnknownEntry(
+                f"no op named {name!r}.{nearest(name, known)}",
+                hint='a block reaches an op of a plugin by ops.op("prefix.name")',
+            )
 
     def _lift(self, x: Number) -> Tensor:
         return self.constant([float(x)]) if isinstance(x, int | float) else x

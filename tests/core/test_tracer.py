@@ -77,6 +77,11 @@ def test_an_unknown_op_gives_the_nearest() -> None:
         traced(Custom(does=lambda ops, w, x: ops.op("rms_nrm")(x)))
 
 
+def test_a_method_that_is_no_op_gives_the_nearest() -> None:
+    with pytest.raises(UnknownEntry, match=r"no op named 'square'\. Did you mean 'sqrt'"):
+        traced(Custom(does=lambda ops, w, x: getattr(ops, "square")(x)))  # noqa: B009
+
+
 def test_numpy_on_a_traced_value_is_explained() -> None:
     import numpy as np
 
