@@ -138,10 +138,11 @@ def stub(cls: type[Any]) -> str:
     kept, end = lines[: tree.body[0].lineno - 1], tree.body[0].lineno - 1
     for statement in tree.body:
         last = statement.end_lineno
-        if not isinstance(statement, ast.FunctionDef):
+        if isinstance(statement, ast.FunctionDef):
+            if not statement.name.startswith("_"):
+                kept += signature(lines[end:last], statement, end)
+        elif not isinstance(statement, ast.If):  # what a type checker does not see is no interface
             kept += lines[end:last]
-        elif not statement.name.startswith("_"):
-            kept += signature(lines[end:last], statement, end)
         end = last or end
     return "\n".join(kept)
 
