@@ -72,7 +72,7 @@ def _neighbours(path: Path) -> list[str]:
     """What stands where a path says that something should, spelt as the path is."""
     try:
         return [str(path.with_name(other)) for other in os.listdir(path.parent)[:1000]]
-    except OSError:
+    except (OSError, ValueError):  # a name may hold what no path can
         return []
 
 

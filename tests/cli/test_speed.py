@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from inferflow_server.cli.speed import Stopwatch
+from inferflow_server.speed import Stopwatch
 
 from inferflow_core.interfaces import TokenEvent
 

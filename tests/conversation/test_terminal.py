@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from inferflow_server.cli.answer_text import visible
+from inferflow_server.answer_text import visible
 from inferflow_server.conversation.input_history import MAX_LINES, InputHistory
 
 CALL = "from inferflow_server.cli import main; main()"

@@ -69,6 +69,29 @@ def open_real(shared: Path, installed: Catalog) -> Callable[[str], Any]:
 BYTE_TOKENS = [f"<0x{byte:02X}>" for byte in range(256)]
 
 
+@pytest.fixture(scope="session")
+def family_is_exact(shared: Path, installed: Catalog) -> Callable[..., None]:
+    """family_is_exact(family, use, parse): every case of its reference, ids and texts.
+
+    `parse`: the reference was made by a program that reads special tokens inside of a text.
+    """
+
+    def check(family: str, use: str, parse: bool = False) -> None:
+        folder = shared / "oracles" / "families" / family
+        config = json.loads((folder / "model" / "config.json").read_text("utf-8"))
+        checkpoint = BareCheckpoint(folder / "model", "hf", config)
+        tokenizer = open_tokenizer(checkpoint, {"use": use}, installed)
+        cases = json.loads((folder / "ref" / "tokenizer_cases.json").read_text("utf-8"))
+        assert len(cases) == 30
+        for case in cases:
+            text = case["text"]
+            assert tokenizer.encode(text, special=False, parse_special=parse) == case["ids"], text
+            assert tokenizer.encode(text, parse_special=parse) == case["ids_default"], text
+            assert tokenizer.decode(case["ids"], skip_special=not parse) == case["decoded"], text
+
+    return check
+
+
 @pytest.fixture
 def write_llama2c(tmp_path: Path) -> Callable[..., Path]:
     """Writes tokenizer.bin with 259 fixed tokens and the given ones; the model's path."""

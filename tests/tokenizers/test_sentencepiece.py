@@ -2,7 +2,6 @@
 habits of tokenizer classes, hostile files."""
 
 import io
-import json
 import random
 from collections.abc import Callable
 from functools import cache
@@ -63,19 +62,8 @@ def some_texts(shared: Path, count: int) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_family_is_exact(
-    family: str, shared: Path, bare: Callable[..., Any], installed: Catalog
-) -> None:
-    folder = shared / "oracles" / "families" / family
-    config = json.loads((folder / "model" / "config.json").read_text())
-    checkpoint = bare(folder / "model", "hf", config)
-    tokenizer = open_tokenizer(checkpoint, {"use": "sentencepiece"}, installed)
-    cases = json.loads((folder / "ref" / "tokenizer_cases.json").read_text())
-    assert len(cases) == 30
-    for case in cases:
-        assert tokenizer.encode(case["text"], special=False) == case["ids"], case["text"]
-        assert tokenizer.encode(case["text"]) == case["ids_default"], case["text"]
-        assert tokenizer.decode(case["ids"]) == case["decoded"], case["text"]
+def test_family_is_exact(family: str, family_is_exact: Callable[..., None]) -> None:
+    family_is_exact(family, "sentencepiece")
 
 
 @pytest.mark.parametrize("name", MODELS)

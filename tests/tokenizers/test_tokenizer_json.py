@@ -1,9 +1,7 @@
 """tokenizer.json: exact against the families' references, policy of BOS/EOS, hostile files."""
 
 import copy
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,18 +25,8 @@ PARSED = ("bloomz_3b", "deepseek_moe_16b_base", "xverse_13b_chat")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_family_is_exact(family: str, shared: Path, open_real: Callable[[str], Any]) -> None:
-    tokenizer = open_real(f"family:{family}")
-    parse = family in PARSED
-    cases = json.loads(
-        (shared / "oracles" / "families" / family / "ref" / "tokenizer_cases.json").read_text()
-    )
-    assert len(cases) == 30
-    for case in cases:
-        text = case["text"]
-        assert tokenizer.encode(text, special=False, parse_special=parse) == case["ids"], text
-        assert tokenizer.encode(text, parse_special=parse) == case["ids_default"], text
-        assert tokenizer.decode(case["ids"], skip_special=not parse) == case["decoded"], text
+def test_family_is_exact(family: str, family_is_exact: Callable[..., None]) -> None:
+    family_is_exact(family, "tokenizer_json", family in PARSED)
 
 
 def test_ids_that_stop(open_real: Callable[[str], Any]) -> None:

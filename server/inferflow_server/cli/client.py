@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from inferflow_core.errors import UsageError
-from inferflow_server.cli.answer_text import write_answer
+from inferflow_server.answer_text import write_answer
 from inferflow_server.cli.options import debug_option, json_option
 from inferflow_server.cli.output import note, print_json, print_pairs
 from inferflow_server.cli.run import read_prompt

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from inferflow_core.errors import UsageError
-from inferflow_server.cli.atomic import replacing
+from inferflow_server.atomic import replacing
 from inferflow_server.cli.model import opened
 from inferflow_server.cli.options import ModelOptions, json_option, model_argument, model_options
 from inferflow_server.cli.output import note, print_json

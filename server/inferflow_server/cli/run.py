@@ -6,11 +6,11 @@ import click
 
 from inferflow_core.errors import EngineError, UsageError
 from inferflow_core.interfaces import LoadedModel, Request
-from inferflow_server.cli.answer_text import write_answer
+from inferflow_server.answer_text import write_answer
 from inferflow_server.cli.model import opened
 from inferflow_server.cli.options import ModelOptions, model_argument, model_options
 from inferflow_server.cli.output import note
-from inferflow_server.cli.speed import Stopwatch
+from inferflow_server.speed import Stopwatch
 
 MAX_PIPED = 8 << 20
 

@@ -12,7 +12,7 @@ import click
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import InferflowError, UnknownEntry, UsageError
 from inferflow_core.spec import Plan, to_json
-from inferflow_server.cli.atomic import replacing
+from inferflow_server.atomic import replacing
 from inferflow_server.cli.model import registered
 from inferflow_server.cli.nearest_families import nearest_families
 from inferflow_server.cli.options import debug_option, json_option

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from inferflow_server.cli.atomic import replacing
+from inferflow_server.atomic import replacing
 from inferflow_server.cli.model import registered
 from inferflow_server.cli.options import debug_option
 from inferflow_server.cli.output import note

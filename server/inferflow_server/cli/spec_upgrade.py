@@ -7,7 +7,7 @@ import click
 from inferflow_core.errors import Problem, SpecError, UsageError
 from inferflow_core.spec import check, parse_spec
 from inferflow_core.spec.reader import MAX_BYTES, VERSION, parse_toml
-from inferflow_server.cli.atomic import replacing
+from inferflow_server.atomic import replacing
 from inferflow_server.cli.model import registered
 from inferflow_server.cli.options import debug_option, json_option
 from inferflow_server.cli.output import note, print_json

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from inferflow_core.errors import EngineError, InferflowError, OverloadedError, RequestError
-from inferflow_server.cli.answer_text import visible
+from inferflow_server.answer_text import visible
 from inferflow_server.conversation.answers import TooLong
 
 MAX_TEXT = 1000

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from inferflow_core.errors import UsageError
-from inferflow_server.cli.atomic import replacing
+from inferflow_server.atomic import replacing
 from inferflow_server.conversation.transcript import Transcript, from_json
 
 MAX_BYTES = 32 << 20

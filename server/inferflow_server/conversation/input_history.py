@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from inferflow_core.errors import UsageError
-from inferflow_server.cli.atomic import replacing
+from inferflow_server.atomic import replacing
 
 MAX_LINES = 1000
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 
 from inferflow_core.errors import EngineError
 from inferflow_core.interfaces import LoadedModel, Request, Stream
-from inferflow_server.cli.speed import Stopwatch
 from inferflow_server.conversation.answers import Messages, TooLong
 from inferflow_server.conversation.settings import Settings
+from inferflow_server.speed import Stopwatch
 
 
 class LocalAnswers:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from inferflow_server.cli.answer_text import note_answer, write_answer
+from inferflow_server.answer_text import note_answer, write_answer
 from inferflow_server.conversation.answers import Answers
 from inferflow_server.conversation.conversation import Conversation
 from inferflow_server.conversation.input_history import InputHistory, history_path
