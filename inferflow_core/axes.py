@@ -56,3 +56,9 @@ class Dims:
     """Longest sequence that the run allows; RoPE scalings may depend on it."""
     own: Axes = ()
     """Axes in front of `hidden` along which a norm has weights of its own (each head)."""
+    heads: Axis | None = None
+    """Whose scores a position biases."""
+    experts: Axis | None = None
+    """What a router chooses from."""
+    source: bool = False
+    """Whether caches have a row for each of the encoder's tokens, instead of the decoder's."""

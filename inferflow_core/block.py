@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast
 
 from inferflow_core.axes import Axes, Axis, Dims
+from inferflow_core.errors import ShapeError
 
 if TYPE_CHECKING:
     from inferflow_core.context import Context
@@ -70,7 +71,7 @@ class TokenState:
 
 @dataclass(frozen=True)
 class SourceState:
-    """A cache with a row an encoder token, written once by the `encode` entry."""
+    """A cache with a row an encoder token, in pages of their own, written once by `encode`."""
 
     axes: Axes
     rewindable: ClassVar[bool] = True
@@ -227,11 +228,31 @@ class Position(Block):
         """
         return None
 
+    def score_factor(self) -> float:
+        """What the scores of a mixer that says so are multiplied by, for a stretched context."""
+        return 1.0
+
 
 class Mixer(Block):
-    """Mixes over tokens: x [tokens, hidden] -> [tokens, hidden]."""
+    """Mixes over tokens: x [tokens, hidden] -> [tokens, hidden].
+
+    As the `cross` of a layer it is not run by `forward`, but in two parts, by entries of their own.
+    Its states are then `SourceState`s (`dims.source`).
+    """
 
     kind = "mixer"
+
+    def score_heads(self) -> int | None:
+        """How many heads have scores that a position may bias; None where there are no scores."""
+        return None
+
+    def remember(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> None:
+        """Once for each of the encoder's tokens, x [tokens, hidden]: writes what `recall` reads."""
+        raise ShapeError(f"{type(self).__name__} cannot look at an encoder's output")
+
+    def recall(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
+        """For each of the decoder's tokens, x [tokens, hidden] -> [tokens, hidden]."""
+        raise ShapeError(f"{type(self).__name__} cannot look at an encoder's output")
 
 
 class FFN(Block):
@@ -247,9 +268,26 @@ class Router(Block):
 
 
 class Layer(Block):
-    """Residual wiring: x [tokens, hidden] -> [tokens, hidden]."""
+    """Residual wiring: x [tokens, hidden] -> [tokens, hidden].
+
+    A field `cross` makes it a layer of a decoder that looks at an encoder's output.
+    """
 
     kind = "layer"
+
+    def children(self, dims: Dims) -> dict[str, tuple[Block, Dims]]:
+        children = super().children(dims)
+        if "cross" in children:
+            children["cross"] = (children["cross"][0], dataclasses.replace(dims, source=True))
+        return children
+
+    def remember(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> None:
+        """Writes what `cross` reads of the encoder's output, x [tokens, hidden]."""
+        cross: Mixer | None = getattr(self, "cross", None)
+        if cross is None:
+            return
+        with ops.scope(w.cross.path):
+            cross.remember(ops, w.cross, x, ctx)
 
 
 class Embedding(Block):
@@ -269,6 +307,15 @@ class Head(Block):
     """Path of the weight that is the token table when the head is tied."""
 
     def is_tied(self) -> bool:
+        return False
+
+    def reads(self) -> str:
+        """What x is: `rows`, the states of the rows that are wanted; `tokens`, those of all tokens
+        of the step; or the name of another head, whose result it is."""
+        return "rows"
+
+    def droppable(self) -> bool:
+        """Whether a model may do without it, where the checkpoint has none of its tensors."""
         return False
 
 
@@ -313,8 +360,11 @@ def _collect(
 
 
 def all_params(block: Block, dims: Dims) -> dict[str, Param]:
-    """Every param of a tree of blocks, by path, in the order of the network."""
-    return _collect(block, dims, lambda b, d: b.params(d))
+    """Every param of a tree of blocks, by path, in the order of the network. A weight that is
+    another path's (`all_aliases`) is not one of its own."""
+    params = _collect(block, dims, lambda b, d: b.params(d))
+    aliases = all_aliases(block, dims)
+    return {path: param for path, param in params.items() if path not in aliases}
 
 
 def all_states(block: Block, dims: Dims) -> dict[str, State]:

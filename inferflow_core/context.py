@@ -35,6 +35,10 @@ class Context:
     """[R], the rows whose outputs are wanted."""
     token_types: Tensor
     """[T], zeros where the request gave none."""
+    source_lengths: Tensor
+    """[S], how many tokens of the encoder each sequence has."""
+    source_tables: Tensor
+    """[S, pages], the pages of these."""
     token_table: Any = None
     """The token embedding's weight, for tied heads."""
     position: tuple[Position, Scope] | None = None

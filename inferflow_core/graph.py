@@ -197,6 +197,20 @@ class _FreshIds:
         return self._last
 
 
+def reads_whole(graph: Graph, entry: str) -> bool:
+    """Whether a sequence's rows depend on its later ones, so that it cannot come in parts."""
+    return any(
+        node.op == "pool"
+        or (node.op == "attention" and not node.attrs["causal"] and not _of_source(graph, node))
+        for node in flatten(graph, entry)
+    )
+
+
+def _of_source(graph: Graph, node: Node) -> bool:
+    """Whether an attention looks at the rows of an encoder that has already run."""
+    return node.inputs[5] == graph.inputs["source_lengths"]
+
+
 def needed(nodes: list[Node], outputs: Mapping[str, Value]) -> list[Node]:
     """The nodes that the outputs or a cache depend on, in order."""
     wanted = {value.id for value in outputs.values()}

@@ -39,10 +39,11 @@ BiasRule = Callable[["Ops", Tensor, Tensor, Tensor], Tensor]
 
 PRIMITIVES = frozenset(
     {
-        *("add", "sub", "mul", "div", "maximum", "minimum", "less", "where", "to_float"),
+        *("add", "sub", "mul", "div", "maximum", "minimum", "less", "where", "to_float", "to_int"),
         *("exp", "log", "sqrt", "tanh", "erf", "sin", "cos", "sum", "max"),
         *("slice", "concat", "split_axis", "merge_axes", "expand", "select", "gather", "top_k"),
-        *("constant", "value", "linear", "rows", "expert_linear", "append", "attention"),
+        *("constant", "value", "linear", "rows", "head_linear", "expert_linear", "combine"),
+        *("append", "attention", "pool"),
     }
 )
 """What every backend must run."""
@@ -136,6 +137,10 @@ class Ops(ABC):
         """int or bool -> float32."""
         return self.apply("to_float", [x], {})
 
+    def to_int(self, x: Tensor) -> Tensor:
+        """float32 -> int32, towards zero: an index that was computed."""
+        return self.apply("to_int", [x], {})
+
     # --- reductions, over the last axis, which stays with size 1 ------------------------------
 
     def sum(self, x: Tensor) -> Tensor:
@@ -171,7 +176,7 @@ class Ops(ABC):
         return self.apply("select", [x, rows], {})
 
     def gather(self, x: Tensor, index: Tensor) -> Tensor:
-        """x [..., n], index int [..., k] -> [..., k] along the last axis."""
+        """x [..., n], index int [..., k] -> [..., k] along the last axis; others broadcast."""
         return self.apply("gather", [x, index], {})
 
     def top_k(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -200,6 +205,21 @@ class Ops(ABC):
         """x [t, in] or [t, k, in], weight [experts, out, in], index int [t, k] -> [t, k, out]."""
         return self.apply("expert_linear", [x, weight, index, bias], {})
 
+    def combine(self, x: Tensor, weight: Tensor) -> Tensor:
+        """x [t, k, n], weight [t, k] -> [t, n]: the sum of weight * x, k after k."""
+        return self.apply("combine", [x, weight], {})
+
+    def head_linear(
+        self, x: Tensor, weight: Any, *, start: int, stop: int, transpose: bool = False
+    ) -> Tensor:
+        """A map for each head: x [t, heads, in], weight [heads * rows, width].
+
+        Each head has its rows start:stop of the weight, as [out, in]; transposed, as [in, out].
+        Gives [t, heads, out].
+        """
+        attrs = {"start": start, "stop": stop, "transpose": transpose}
+        return self.apply("head_linear", [x, weight], attrs)
+
     # --- caches -------------------------------------------------------------------------------
 
     def append(self, state: Any, x: Tensor, ctx: Context) -> None:
@@ -219,17 +239,31 @@ class Ops(ABC):
         softcap: float | None = None,
         sinks: Any = None,
         bias: BiasRule | None = None,
+        source: bool = False,
     ) -> Tensor:
         """q [T, heads, width] over the cached keys (kv_heads, width) and values (kv_heads, v).
 
+        With `source` they are the encoder's, and `causal` and `window` do not count.
         Returns [T, heads, v]. Scores are scaled, capped (`c * tanh(s / c)`), biased, masked
         (causal; `window` the last so many keys, or without causal window/2 to each side), and a
         softmax with float32 statistics weighs the values; `sinks` [heads] joins its denominator.
         Heads share kv heads in equal consecutive groups.
         """
         columns = [ctx.positions, ctx.offsets, ctx.lengths, ctx.block_tables]
+        if source:
+            columns[2:] = [ctx.source_lengths, ctx.source_tables]
+            causal, window = False, None
         attrs = {"scale": scale, "causal": causal, "window": window, "softcap": softcap}
         return self.apply("attention", [q, keys, values, *columns, sinks], {**attrs, "bias": bias})
+
+    # --- sequences ----------------------------------------------------------------------------
+
+    def pool(self, x: Tensor, ctx: Context, how: str) -> Tensor:
+        """x [T, n] -> [S, n]: each sequence's `first` or `last` row, or the `mean` of its rows.
+
+        For sequences that are whole in a step.
+        """
+        return self.apply("pool", [x, ctx.offsets], {"how": how})
 
     # --- composites ---------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from inferflow_core.axes import ONE, Axes, Axis
+from inferflow_core.axes import ONE, SEQUENCES, TOKENS, Axes, Axis
 
 
 class Mismatch(Exception):
@@ -57,6 +57,11 @@ def same(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
 
 def to_float(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
     return (Typed(inputs[0].axes),)
+
+
+def to_int(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
+    need(inputs[0].dtype == "float", "is not float")
+    return (Typed(inputs[0].axes, "int"),)
 
 
 def reduce(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
@@ -106,8 +111,9 @@ def select(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
 def gather(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
     x, index = inputs
     need(index.dtype == "int", "index must be int")
-    need([a.size for a in x.axes[:-1]] == [a.size for a in index.axes[:-1]])
-    return (Typed(index.axes, x.dtype),)
+    need(len(x.axes) == len(index.axes))
+    lead = broadcast([Typed(x.axes[:-1]), Typed(index.axes[:-1])], {})[0].axes
+    return (Typed((*lead, index.axes[-1]), x.dtype),)
 
 
 def top_k(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
@@ -143,6 +149,31 @@ def expert_linear(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]
     need(len(x.axes) == 2 or x.axes[1].size == index.axes[1].size)
     need(bias is None or [a.size for a in bias.axes] == [a.size for a in weight.axes[:2]], "bias")
     return (Typed((*index.axes, weight.axes[1])),)
+
+
+def combine(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
+    x, weight = inputs
+    need(len(x.axes) == 3 and [a.size for a in x.axes[:2]] == [a.size for a in weight.axes])
+    return (Typed((x.axes[0], x.axes[2])),)
+
+
+def head_linear(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
+    x, weight = inputs
+    need(len(x.axes) == 3 and len(weight.axes) == 2, "needs [tokens, heads, in] x [heads*rows, n]")
+    heads, start, stop = x.axes[1].length, attrs["start"], attrs["stop"]
+    rows, width = weight.axes[0].length, weight.axes[1]
+    need(rows % heads == 0 and 0 <= start < stop <= rows // heads, f"rows {start}:{stop} of a head")
+    picked = Axis("head_rows", stop - start)
+    inner, out = (picked, width) if attrs["transpose"] else (width, picked)
+    need(x.axes[2].size == inner.size)
+    return (Typed((*x.axes[:2], out)),)
+
+
+def pool(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
+    (x, _), how = inputs, attrs["how"]
+    need(how in ("first", "last", "mean"), f"how = {how!r}")
+    need(len(x.axes) == 2 and x.axes[0].size == TOKENS.size, "needs all tokens, [T, n]")
+    return (Typed((SEQUENCES, x.axes[1])),)
 
 
 def append(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
@@ -188,6 +219,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("rms_norm", "layer_norm"), norm),
     "less": less,
     "to_float": to_float,
+    "to_int": to_int,
     "slice": slice_,
     "concat": concat,
     "split_axis": split_axis,
@@ -200,6 +232,9 @@ RULES: dict[str, Rule] = {
     "linear": linear,
     "rows": rows,
     "expert_linear": expert_linear,
+    "combine": combine,
+    "head_linear": head_linear,
+    "pool": pool,
     "append": append,
     "attention": attention,
     "rope": rope,

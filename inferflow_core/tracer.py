@@ -7,7 +7,16 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from inferflow_core.axes import CONTEXT, ONE, OUT_ROWS, SEQUENCES, TOKENS, Axes, Axis, Dims, show
-from inferflow_core.block import Block, Model, Param, Scope, State, all_params, all_states
+from inferflow_core.block import (
+    Block,
+    Model,
+    Param,
+    Scope,
+    State,
+    all_aliases,
+    all_params,
+    all_states,
+)
 from inferflow_core.context import Context
 from inferflow_core.errors import ShapeError
 from inferflow_core.graph import (
@@ -34,6 +43,8 @@ INPUTS: Mapping[str, Axes] = {
     "block_tables": (SEQUENCES, Axis("pages", "P")),
     "out_rows": (OUT_ROWS,),
     "token_types": (TOKENS,),
+    "source_lengths": (SEQUENCES,),
+    "source_tables": (SEQUENCES, Axis("source_pages", "P")),
 }
 """The context's int32 columns."""
 
@@ -108,9 +119,10 @@ class Tracer(Ops):
         self._last_id += 1
         return Traced(Value(self._last_id, axes, dtype), self)
 
-    def handles(self) -> Scope:
-        """The root of all params and states."""
+    def handles(self, aliases: Mapping[str, str]) -> Scope:
+        """The root of all params and states; an alias is the param that it stands for."""
         refs: dict[str, Any] = {path: ParamRef(path) for path in self._params}
+        refs |= {path: ParamRef(target) for path, target in aliases.items()}
         return Scope(refs | {path: StateRef(path) for path in self._states})
 
     def apply(self, op: str, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
@@ -214,7 +226,7 @@ def trace(model: Model, dims: Dims, table: OpTable) -> Graph:
     tracer = Tracer(table, params, states)
     columns: dict[str, Any] = {name: tracer.input(axes, "int") for name, axes in INPUTS.items()}
     ctx = Context(dims=dims, **columns)
-    handles = tracer.handles()
+    handles = tracer.handles(all_aliases(model, dims))
     entries = {name: tracer.body(f(tracer, handles, ctx)) for name, f in model.entries().items()}
     inputs = {name: column.value for name, column in columns.items()}
     return Graph(inputs, tracer.functions, entries, params, states)

@@ -11,6 +11,7 @@ from inferflow_core.block import (
     Param,
     Position,
     Scope,
+    SourceState,
     State,
     TokenState,
     linear_params,
@@ -74,9 +75,11 @@ class Attention(Mixer):
 
     def children(self, dims: Dims) -> dict[str, tuple[Block, Dims]]:
         children = super().children(dims)
+        heads, kv_heads, width = self._axes(dims)
+        if self.position is not None:
+            children["position"] = (self.position, replace(dims, heads=heads))
         norm = children.pop("qk_norm", None)
         if norm is not None:
-            heads, kv_heads, width = self._axes(dims)
             for name, axis in (("q_norm", heads), ("k_norm", kv_heads)):
                 inner = Axis.flat(axis, width) if self.qk_norm_over == "whole" else width
                 own = (axis,) if self.qk_norm_over == "own" else ()
@@ -85,23 +88,44 @@ class Attention(Mixer):
 
     def state(self, dims: Dims) -> dict[str, State]:
         _, kv_heads, width = self._axes(dims)
-        state = TokenState((kv_heads, width), window=self.window if self.causal else None)
+        window = self.window if self.causal else None
+        axes = (kv_heads, width)
+        state = SourceState(axes) if dims.source else TokenState(axes, window=window)
         return {"keys": state, "values": state}
 
+    def score_heads(self) -> int:
+        return self.heads
+
     def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
-        heads, kv_heads, width = self._axes(ctx.dims)
-        q = self._project(ops, w, x, ctx, "q", heads, width)
-        k = self._project(ops, w, x, ctx, "k", kv_heads, width)
-        v = self._project(ops, w, x, ctx, "v", kv_heads, width)
-        position = (self.position, w.position) if self.position is not None else ctx.position
+        self._write(ops, w, x, self._placed(w, ctx))
+        return self._read(ops, w, x, self._placed(w, ctx), source=False)
+
+    def remember(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> None:
+        self._write(ops, w, x, replace(ctx, position=self._own(w)))
+
+    def recall(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
+        return self._read(ops, w, x, replace(ctx, position=self._own(w)), source=True)
+
+    def _own(self, w: Scope) -> tuple[Position, Scope] | None:
+        return None if self.position is None else (self.position, w.position)
+
+    def _placed(self, w: Scope, ctx: Context) -> Context:
+        """The context with the position that counts: its own, or else the stack's."""
+        return replace(ctx, position=self._own(w) or ctx.position)
+
+    def _write(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> None:
+        """Appends keys and values of x."""
+        _, kv_heads, width = self._axes(ctx.dims)
+        ops.append(w.keys, self._rotated(ops, w, x, ctx, "k", kv_heads, width), ctx)
+        ops.append(w.values, self._project(ops, w, x, ctx, "v", kv_heads, width), ctx)
+
+    def _read(self, ops: Ops, w: Scope, x: Tensor, ctx: Context, *, source: bool) -> Tensor:
+        heads, _, width = self._axes(ctx.dims)
+        q = self._rotated(ops, w, x, ctx, "q", heads, width)
         bias = None
-        if position is not None:
-            rule, rule_w = position
-            q = rule.rotate(ops, rule_w, q, ctx, width=width.length)
-            k = rule.rotate(ops, rule_w, k, ctx, width=width.length)
+        if ctx.position is not None:
+            rule, rule_w = ctx.position
             bias = rule.score_bias(ops, rule_w, ctx, heads=self.heads)
-        ops.append(w.keys, k, ctx)
-        ops.append(w.values, v, ctx)
         scale = self.scale if self.scale is not None else width.length**-0.5
         mixed = ops.attention(
             q,
@@ -114,8 +138,19 @@ class Attention(Mixer):
             softcap=self.softcap,
             sinks=w.get("sinks"),
             bias=bias,
+            source=source,
         )
         return linear(ops, w.o, ops.merge_axes(mixed))
+
+    def _rotated(
+        self, ops: Ops, w: Scope, x: Tensor, ctx: Context, name: str, heads: Axis, width: Axis
+    ) -> Tensor:
+        """q or k, turned by the position."""
+        y = self._project(ops, w, x, ctx, name, heads, width)
+        if ctx.position is None:
+            return y
+        rule, rule_w = ctx.position
+        return rule.rotate(ops, rule_w, y, ctx, width=width.length)
 
     def _project(
         self, ops: Ops, w: Scope, x: Tensor, ctx: Context, name: str, heads: Axis, width: Axis

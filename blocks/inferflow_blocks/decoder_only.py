@@ -4,9 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from inferflow_core.axes import Dims
-from inferflow_core.block import Embedding, Head, Layer, Model, Norm, Position, Scope, layers_field
+from inferflow_core.block import (
+    Block,
+    Embedding,
+    Head,
+    Layer,
+    Model,
+    Norm,
+    Position,
+    Scope,
+    layers_field,
+)
 from inferflow_core.context import Context
 from inferflow_core.ops import Ops, Tensor
+from inferflow_core.stack import Stack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,22 +34,24 @@ class DecoderOnly(Model):
     head: Head
     """From hidden states to logits."""
 
+    @property
+    def stack(self) -> Stack:
+        return Stack(embed=self.embed, layers=self.layers, position=self.position, norm=self.norm)
+
+    def children(self, dims: Dims) -> dict[str, tuple[Block, Dims]]:
+        return {**self.stack.children(dims), "head": (self.head, dims)}
+
     def aliases(self, dims: Dims) -> dict[str, str]:
         if not self.head.is_tied():
             return {}
-        return {f"head.{self.head.tied_weight}": f"embed.{self.embed.table}"}
+        return {f"head.{self.head.tied_weight}": self.stack.table}
 
     def entries(self) -> dict[str, Callable[[Ops, Scope, Context], dict[str, Tensor]]]:
         return {"step": self.step}
 
     def step(self, ops: Ops, w: Scope, ctx: Context) -> dict[str, Tensor]:
         """Outputs for the rows of `ctx.out_rows`: hidden [R, hidden], logits [R, vocab]."""
-        table = w.get(f"embed.{self.embed.table}")
-        shared = None if self.position is None else (self.position, w.position)
-        ctx = replace(ctx, token_table=table, position=shared)
-        x = self.embed(ops, w.embed, ctx.ids, ctx)
-        for index, layer in enumerate(self.layers):
-            x = ops.call(layer, w.layers[index], x, ctx)
-        x = ops.select(x, ctx.out_rows)
-        hidden = x if self.norm is None else self.norm(ops, w.norm, x, ctx)
+        ctx = replace(ctx, token_table=w.get(self.stack.table))
+        x = ops.select(self.stack.forward(ops, w, ctx.ids, ctx), ctx.out_rows)
+        hidden = self.stack.normed(ops, w, x, ctx)
         return {"hidden": hidden, "logits": self.head(ops, w.head, hidden, ctx)}

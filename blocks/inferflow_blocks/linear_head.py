@@ -27,7 +27,7 @@ class LinearHead(Head):
     softcap: float | None = None
     """c * tanh(logits / c)."""
     width: int | None = None
-    """Projects hidden to this width first, without bias."""
+    """Projects hidden to this width first, without bias, unless it has it."""
 
     def is_tied(self) -> bool:
         return self.tied is True
@@ -35,10 +35,13 @@ class LinearHead(Head):
     def decide(self, has: Callable[[str], bool]) -> Self:
         return replace(self, tied=not has("weight")) if self.tied == "auto" else self
 
+    def _projects(self, dims: Dims) -> bool:
+        return self.width is not None and self.width != dims.hidden.length
+
     def params(self, dims: Dims) -> dict[str, Param]:
         inner = dims.hidden if self.width is None else Axis("embed", self.width)
         params: dict[str, Param] = {}
-        if self.width is not None:
+        if self._projects(dims):
             params["project.weight"] = Param(inner, dims.hidden)
         if not self.is_tied():
             params["weight"] = Param(dims.vocab, inner)
@@ -47,7 +50,7 @@ class LinearHead(Head):
         return params
 
     def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
-        if self.width is not None:
+        if self._projects(ctx.dims):
             x = ops.linear(x, w.project.weight)
         weight = ctx.token_table if self.is_tied() else w.weight
         logits = ops.linear(x, weight, w.get("bias"))

@@ -1,10 +1,13 @@
 """pre_norm: residual layer with norms before (and, for sandwiches, after) its branches."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from inferflow_core.block import FFN, Block, Layer, Mixer, Norm, Scope
+from inferflow_core.block import FFN, Layer, Mixer, Norm, Scope
 from inferflow_core.context import Context
 from inferflow_core.ops import Ops, Tensor
+
+Branch = Callable[[Ops, Scope, Tensor, Context], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +34,15 @@ class PreNorm(Layer):
     """Multiplies each branch before its sum."""
 
     def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
-        def branch(name: str, x: Tensor) -> Tensor:
-            block: Block = getattr(self, name)
+        def branch(name: str, run: Branch, x: Tensor) -> Tensor:
             before: Norm | None = getattr(self, f"{name}_norm")
             after: Norm | None = getattr(self, f"{name}_out_norm", None)
             y = x if before is None else before(ops, w[f"{name}_norm"], x, ctx)
-            y = block(ops, w[name], y, ctx)
+            y = run(ops, w[name], y, ctx)
             y = y if after is None else after(ops, w[f"{name}_out_norm"], y, ctx)
             return x + (y if self.residual_scale == 1.0 else y * self.residual_scale)
 
-        x = branch("mixer", x)
+        x = branch("mixer", self.mixer, x)
         if self.cross is not None:
-            x = branch("cross", x)
-        return branch("ffn", x)
+            x = branch("cross", self.cross.recall, x)
+        return branch("ffn", self.ffn, x)

@@ -40,6 +40,15 @@ class Rope(Position):
         frequencies, scale = self.frequencies(count, ctx.dims.context)
         return ops.rope(x, ctx.positions, frequencies, interleaved=self.interleaved, scale=scale)
 
+    def score_factor(self) -> float:
+        """YaRN's `mscale_all_dim`, squared: q and k carry it once each (DeepSeek-AI 2024)."""
+        scaling = self.scaling or {}
+        weight = scaling.get("mscale_all_dim")
+        if not weight or scaling.get("rope_type", scaling.get("type")) != "yarn":
+            return 1.0
+        trained = self.trained(scaling)
+        return mscale(scaling.get("factor") or (self.context or trained) / trained, weight) ** 2
+
     def frequencies(self, count: int, run_context: int) -> tuple[tuple[float, ...], float]:
         """Radians a position of each of `count / 2` pairs, and the factor of cosine and sine."""
         scaling = self.scaling or {}
@@ -119,15 +128,17 @@ def yarn(rope: Rope, scaling: Mapping[str, Any], count: int, run_context: int) -
     return tuple(mixed), _yarn_scale(scaling, factor)
 
 
-def _yarn_scale(scaling: Mapping[str, Any], factor: float) -> float:
-    def mscale(weight: float) -> float:
-        return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1.0
+def mscale(factor: float, weight: float) -> float:
+    """How much sharper attention is made for a context `factor` times as long."""
+    return 1.0 if factor <= 1 else 0.1 * weight * math.log(factor) + 1.0
 
+
+def _yarn_scale(scaling: Mapping[str, Any], factor: float) -> float:
     if scaling.get("attention_factor") is not None:
         return float(scaling["attention_factor"])
     if scaling.get("mscale") and scaling.get("mscale_all_dim"):
-        return mscale(scaling["mscale"]) / mscale(scaling["mscale_all_dim"])
-    return mscale(1.0)
+        return mscale(factor, scaling["mscale"]) / mscale(factor, scaling["mscale_all_dim"])
+    return mscale(factor, 1.0)
 
 
 def longrope(rope: Rope, scaling: Mapping[str, Any], count: int, run_context: int) -> Frequencies:

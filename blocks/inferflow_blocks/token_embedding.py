@@ -16,7 +16,7 @@ class TokenEmbedding(Embedding):
     width: int | None = None
     """Width of the tables; absent: hidden."""
     project: Literal["none", "tokens", "sum"] = "none"
-    """Where width becomes hidden: the token's vector, or the normed sum."""
+    """Where width becomes hidden: the token's vector, or the normed sum. Equal ones need no map."""
     project_bias: bool = False
     """Bias of that projection."""
     scale: float = 1.0
@@ -32,6 +32,10 @@ class TokenEmbedding(Embedding):
         """The axis of the token table."""
         return dims.hidden if self.width is None else Axis("embed", self.width)
 
+    def _projected(self, dims: Dims) -> str:
+        """`project`, where there is something to project."""
+        return "none" if self._inner(dims).size == dims.hidden.size else self.project
+
     def _summed(self, dims: Dims) -> Dims:
         """What types, position and norm see."""
         inner = self._inner(dims) if self.project == "sum" else dims.hidden
@@ -39,7 +43,7 @@ class TokenEmbedding(Embedding):
 
     def params(self, dims: Dims) -> dict[str, Param]:
         params = {"tokens.weight": Param(dims.vocab, self._inner(dims))}
-        if self.project != "none":
+        if self._projected(dims) != "none":
             inner = self._inner(dims)
             params |= linear_params("project", dims.hidden, inner, bias=self.project_bias)
         if self.types:
@@ -54,13 +58,14 @@ class TokenEmbedding(Embedding):
         y = ops.rows(w.tokens.weight, x)
         if self.scale != 1.0:
             y = y * self.scale
-        if self.project == "tokens":
+        if self._projected(ctx.dims) == "tokens":
             y = linear(ops, w.project, y)
         if self.types:
             y = y + ops.rows(w.types.weight, ctx.token_types)
         if self.position is not None:
-            added = self.position.embed(ops, w.position, ctx)
+            summed = replace(ctx, dims=self._summed(ctx.dims))
+            added = self.position.embed(ops, w.position, summed)
             y = y if added is None else y + added
         if self.norm is not None:
             y = self.norm(ops, w.norm, y, ctx)
-        return linear(ops, w.project, y) if self.project == "sum" else y
+        return linear(ops, w.project, y) if self._projected(ctx.dims) == "sum" else y

@@ -27,6 +27,8 @@ class Sizes:
     """Threads of a step; None: as many as the backend thinks best."""
     cache: str = "auto"
     """`f32` or `f16` for what a token leaves behind; `auto`: as the backend thinks best."""
+    source_pages: int = 0
+    """Pages of the states that have a row for each token of an encoder; page 0 included."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Step:
     The tokens of a sequence are consecutive, `offsets[s]:offsets[s+1]`; `lengths[s]` is the
     sequence's length after the step; `block_tables[s, p]` is the page of its tokens
     `p*page_tokens ...`; `out_rows` are the rows (0..T-1) whose outputs are wanted.
+
+    The step `encode` of an encoder-decoder has the encoder's tokens, and `block_tables` of pages of
+    its `SourceState`s; its later steps find these by `source_tables` and `source_lengths`.
     """
 
     ids: Array  # [T]
@@ -47,6 +52,8 @@ class Step:
     out_rows: Array  # [R]
     token_types: Array | None = None  # [T]
     entry: str = "step"
+    source_lengths: Array | None = None  # [S]
+    source_tables: Array | None = None  # [S, P]
 
 
 class Ticket(Protocol):

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from inferflow_core.axes import Axis, Dims
+from inferflow_core.axes import ONE, Axis, Dims
 from inferflow_core.block import Model, Param, Scope, State, TokenState
 from inferflow_core.context import Context
+from inferflow_core.graph import reads_whole
 from inferflow_core.interfaces import Backend, FootprintBackend, Sizes
 from inferflow_core.ops import Ops, Tensor
 from inferflow_core.optable import OpTable
@@ -79,12 +80,31 @@ CASES: dict[str, Case] = {
     "linear": lambda ops, w, x, y, ctx: ops.linear(x, w.matrix, w.bias),
     "rows": lambda ops, w, x, y, ctx: ops.rows(w.table, ctx.positions),
     "to_float": lambda ops, w, x, y, ctx: x * ops.expand(ops.to_float(ctx.positions), -1),
+    "to_int": lambda ops, w, x, y, ctx: ops.rows(w.table, ops.to_int(ops.to_float(ctx.ids) + 1.5)),
+    "gather, one row": lambda ops, w, x, y, ctx: ops.gather(
+        ops.constant(range(HIDDEN), ONE, Axis("hidden", HIDDEN)), ops.top_k(y, 5)[1]
+    ),
     "expert_linear": _experts,
+    "combine": lambda ops, w, x, y, ctx: ops.combine(_heads(ops, x), ops.slice(y, 0, HEADS)),
+    "head_linear": lambda ops, w, x, y, ctx: ops.merge_axes(
+        ops.head_linear(_heads(ops, x), w.maps, start=2, stop=5)
+    ),
+    "head_linear, transposed": lambda ops, w, x, y, ctx: ops.merge_axes(
+        ops.head_linear(ops.slice(_heads(ops, x), 0, 4), w.maps, start=1, stop=5, transpose=True)
+    ),
+    **{
+        f"pool, {how}": lambda ops, w, x, y, ctx, how=how: ops.select(
+            ops.pool(x, ctx, how), ctx.seq_of
+        )
+        for how in ("first", "last", "mean")
+    },
     "attention": _attention(),
     "attention, window": _attention(window=5),
     "attention, softcap": _attention(softcap=0.7),
     "attention, sinks": _attention(sinks=True),
     "attention, bias": _attention(bias=_slope),
+    "attention, all": _attention(causal=False),
+    "attention, both sides": _attention(causal=False, window=6),
     "softmax": lambda ops, w, x, y, ctx: ops.softmax(x),
     "sigmoid": lambda ops, w, x, y, ctx: ops.sigmoid(x),
     "softcap": lambda ops, w, x, y, ctx: ops.softcap(x, 1.5),
@@ -123,6 +143,7 @@ class OpProbe(Model):
             "matrix": Param(hidden, hidden),
             "table": Param(Axis("positions", dims.context), hidden),
             "experts": Param(Axis("experts", EXPERTS), hidden, hidden),
+            "maps": Param(Axis("head_rows", HEADS * 5), Axis("head_dim", WIDTH)),
         }
 
     def state(self, dims: Dims) -> dict[str, State]:
@@ -182,7 +203,9 @@ class BackendSuite(EntrySuite):
             model, prober = OpProbe(hidden=HIDDEN, vocab=30, case=case), self.on(self.make())
             together = prober.run(model, self.sequences())
             alone = [prober.run(model, [sequence])[0] for sequence in self.sequences()]
-            chunked = prober.run(model, self.sequences(), chunk=5, shuffle_pages=True)
+            whole = reads_whole(trace(model, model.dims(64), OpTable(self.catalog())), "step")
+            chunk = None if whole else 5
+            chunked = prober.run(model, self.sequences(), chunk=chunk, shuffle_pages=True)
             if not together == alone == chunked:
                 wrong.append(case)
         assert not wrong

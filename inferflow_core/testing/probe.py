@@ -10,6 +10,7 @@ from inferflow_core.axes import Axis, Dims
 from inferflow_core.block import (
     Block,
     Head,
+    Layer,
     Model,
     Param,
     Position,
@@ -67,7 +68,13 @@ class Probe(Model):
         return {"table.weight": Param(dims.vocab, dims.hidden)}
 
     def entries(self) -> dict[str, Callable[[Ops, Scope, Context], dict[str, Tensor]]]:
-        return {"step": self.step}
+        looks_back = getattr(self.block, "cross", None) is not None
+        return {"step": self.step} | ({"encode": self.encode} if looks_back else {})
+
+    def encode(self, ops: Ops, w: Scope, ctx: Context) -> dict[str, Tensor]:
+        x = ops.rows(w.table.weight, ctx.ids)
+        cast("Layer", self.block).remember(ops, w.block, x, ctx)
+        return {"hidden": x}
 
     def step(self, ops: Ops, w: Scope, ctx: Context) -> dict[str, Tensor]:
         x = ops.rows(w.table.weight, ctx.ids)
@@ -76,6 +83,16 @@ class Probe(Model):
 
     def apply(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
         return ops.call(self.block, w.block, x, ctx)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadProbe(Probe):
+    """A result of a sequence is that of each of its tokens."""
+
+    def apply(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
+        result = self.block(ops, w.block, x, ctx)
+        whole = cast("Head", self.block).reads() == "tokens"
+        return ops.select(result, ctx.seq_of) if whole else result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +107,11 @@ class EmbeddingProbe(Probe):
 class RouterProbe(Probe):
     """Outputs the chosen experts and their weights side by side."""
 
+    EXPERTS: ClassVar[int] = 8
+
+    def children(self, dims: Dims) -> dict[str, tuple[Block, Dims]]:
+        return {"block": (self.block, replace(dims, experts=Axis("experts", self.EXPERTS)))}
+
     def apply(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
         index, weight = cast("Router", self.block)(ops, w.block, x, ctx)
         return ops.concat(ops.to_float(index), weight)
@@ -103,6 +125,9 @@ class PositionProbe(Probe):
 
     def _axes(self, dims: Dims) -> tuple[Axis, Axis]:
         return Axis("heads", self.HEADS), Axis("head_dim", dims.hidden.length // self.HEADS)
+
+    def children(self, dims: Dims) -> dict[str, tuple[Block, Dims]]:
+        return {"block": (self.block, replace(dims, heads=self._axes(dims)[0]))}
 
     def state(self, dims: Dims) -> dict[str, State]:
         return {"keys": TokenState(self._axes(dims))}
@@ -121,6 +146,7 @@ class PositionProbe(Probe):
 
 PROBES: dict[str, type[Probe]] = {
     "embedding": EmbeddingProbe,
+    "head": HeadProbe,
     "router": RouterProbe,
     "position": PositionProbe,
 }

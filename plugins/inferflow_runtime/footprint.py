@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import prod
 
-from inferflow_core.block import TokenState
+from inferflow_core.block import SourceState, TokenState
 from inferflow_core.catalog import Catalog
 from inferflow_core.graph import Function, Graph, Node, ParamRef, Value, flatten
 from inferflow_core.interfaces import (
@@ -39,10 +39,11 @@ class PlainFootprint:
         self.weights = {path: Held("f32", 4 * prod(weights[path].shape)) for path in sorted(used)}
 
     def cache(self, sizes: Sizes) -> int:
-        rows = sum(
-            prod(axis.length for axis in state.axes) for state in self._graph.states.values()
-        )
-        return 4 * rows * sizes.pages * sizes.page_tokens
+        pages = 0
+        for state in self._graph.states.values():
+            count = sizes.source_pages if isinstance(state, SourceState) else sizes.pages
+            pages += count * prod(axis.length for axis in state.axes)
+        return 4 * pages * sizes.page_tokens
 
     def scratch(self, sizes: Sizes) -> int:
         """The most that is alive at once, the op in hand with its temporaries; behind attention,

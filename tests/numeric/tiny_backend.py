@@ -3,6 +3,7 @@ node, nothing shared with the numpy backend. It shows what a backend author must
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
@@ -90,6 +91,9 @@ class TinyProgram:
     def op_to_float(self, x: Any) -> Any:
         return x.astype(np.float64)
 
+    def op_to_int(self, x: Any) -> Any:
+        return np.trunc(x).astype(np.int32)
+
     def op_slice(self, x: Any, *, start: int, stop: int) -> Any:
         return x[..., start:stop]
 
@@ -109,10 +113,15 @@ class TinyProgram:
         return np.stack([x[row] for row in rows])
 
     def op_gather(self, x: Any, index: Any) -> Any:
-        return np.stack([row[i] for row, i in zip(x, index, strict=True)])
+        lead = np.broadcast_shapes(x.shape[:-1], index.shape[:-1])
+        x, index = (np.broadcast_to(a, (*lead, a.shape[-1])) for a in (x, index))
+        rows = zip(x.reshape(-1, x.shape[-1]), index.reshape(-1, index.shape[-1]), strict=True)
+        return np.stack([row[i] for row, i in rows]).reshape(index.shape)
 
     def op_top_k(self, x: Any, *, k: int) -> Any:
-        index = np.stack([sorted(range(len(row)), key=lambda i: (-row[i], i))[:k] for row in x])
+        rows = x.reshape(-1, x.shape[-1])
+        best = [sorted(range(len(row)), key=lambda i, row=row: (-row[i], i))[:k] for row in rows]
+        index = np.array(best).reshape(*x.shape[:-1], k)
         return self.op_gather(x, index), index
 
     def op_constant(self, *, numbers: Any, axes: Any) -> Any:
@@ -129,6 +138,18 @@ class TinyProgram:
         x = x if x.ndim == 3 else np.stack([x] * index.shape[1], 1)
         y = np.einsum("tki,tkoi->tko", x, w[index])
         return y if bias is None else y + bias[index]
+
+    def op_combine(self, x: Any, weight: Any) -> Any:
+        return np.einsum("tkn,tk->tn", x, weight)
+
+    def op_head_linear(self, x: Any, w: Any, *, start: int, stop: int, transpose: bool) -> Any:
+        heads = w.reshape(x.shape[1], -1, w.shape[1])[:, start:stop]
+        return np.einsum("thi,hio->tho" if transpose else "thi,hoi->tho", x, heads)
+
+    def op_pool(self, x: Any, offsets: Any, *, how: str) -> Any:
+        parts = [x[a:b] for a, b in itertools.pairwise(offsets)]
+        rows = {"first": lambda p: p[0], "last": lambda p: p[-1], "mean": lambda p: p.mean(0)}
+        return np.stack([rows[how](part) for part in parts])
 
     def op_rows(self, w: Any, ids: Any) -> Any:
         return w[ids]

@@ -47,3 +47,16 @@ def test_every_tensor_of_a_family_has_a_place_of_its_own(shared, family):
                 place = (target.fill(values), values.get(rule.stack or "", ""))
                 assert place not in places, f"{tensor} and {places[place]}"
                 places[place] = tensor
+
+
+MAPS = (
+    *("gguf", "gguf_gemma", "hf_baichuan", "hf_baichuan2", "hf_bert", "hf_bloom", "hf_chatglm2"),
+    *("hf_deepseek_moe", "hf_falcon", "hf_falcon_grouped", "hf_llama", "hf_m2m100", "hf_mixtral"),
+    *("hf_opt", "hf_phi", "llama2c"),
+)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_every_map_of_ours_is_read(installed, name):
+    names = read_names(name, lambda asked: installed.get("names", asked))
+    assert names.rules

@@ -13,6 +13,7 @@ from inferflow_backends.cpu.memory import (
     column_sizes,
     numbers,
     padded,
+    pages_of,
     parts_bytes,
     thread_scratch,
 )
@@ -61,7 +62,7 @@ class CPUFootprint:
             if path in values:
                 lengths[-1] = padded(lengths[-1])
             size = 2 if half and path in keys | values else 4
-            total += size * sizes.pages * sizes.page_tokens * prod(lengths)
+            total += size * pages_of(state, sizes) * sizes.page_tokens * prod(lengths)
         return total
 
     def scratch(self, sizes: Sizes) -> int:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from inferflow_backends.cpu.buffers import aligned, placed
 from inferflow_backends.cpu.pack import PACKERS, Packed, pack, pack_f32
 from inferflow_backends.cpu.tape import COLUMNS, PART, SHARED_TOKENS
-from inferflow_core.block import State
+from inferflow_core.block import SourceState, State
 from inferflow_core.graph import Node, Value
 from inferflow_core.interfaces import Sizes, Weight
 
@@ -58,19 +58,22 @@ class Memory:
     def keys(self, path: str) -> Array:
         """[page][kv head][tile][channel][16]"""
         heads, width = (axis.length for axis in self._states[path].axes)
-        shape = (self.sizes.pages, heads, self.sizes.page_tokens // 16, width, 16)
+        shape = (self._pages(path), heads, self.sizes.page_tokens // 16, width, 16)
         return self._cache(path, shape, half=self.half)
 
     def values(self, path: str) -> Array:
         """[page][kv head][slot][channel, padded to a multiple of 16]"""
         heads, width = (axis.length for axis in self._states[path].axes)
-        shape = (self.sizes.pages, heads, self.sizes.page_tokens, padded(width))
+        shape = (self._pages(path), heads, self.sizes.page_tokens, padded(width))
         return self._cache(path, shape, half=self.half)
 
     def rows(self, path: str) -> Array:
         """[page][slot][row]: the layout of numpy references."""
         row = tuple(axis.length for axis in self._states[path].axes)
-        return self._cache(path, (self.sizes.pages, self.sizes.page_tokens, *row))
+        return self._cache(path, (self._pages(path), self.sizes.page_tokens, *row))
+
+    def _pages(self, path: str) -> int:
+        return pages_of(self._states[path], self.sizes)
 
     def _cache(self, path: str, shape: tuple[int, ...], *, half: bool = False) -> Array:
         if path not in self.caches:
@@ -103,6 +106,11 @@ class Memory:
             store.clear()
 
 
+def pages_of(state: State, sizes: Sizes) -> int:
+    """Pages of a state."""
+    return sizes.source_pages if isinstance(state, SourceState) else sizes.pages
+
+
 def parts_bytes(sizes: Sizes, heads: int, width: int) -> int:
     """[tokens][heads][parts][16 + width] float32; `width` is padded."""
     slots = -(-sizes.context // sizes.page_tokens) * sizes.page_tokens
@@ -112,8 +120,9 @@ def parts_bytes(sizes: Sizes, heads: int, width: int) -> int:
 def column_sizes(sizes: Sizes) -> dict[str, int]:
     """Numbers of each column of the largest step."""
     pages = -(-sizes.context // sizes.page_tokens)
-    counts = {"offsets": sizes.max_sequences + 1, "lengths": sizes.max_sequences}
-    counts["block_tables"] = sizes.max_sequences * pages
+    most = sizes.max_sequences
+    counts = {"offsets": most + 1, "lengths": most, "source_lengths": most}
+    counts |= dict.fromkeys(("block_tables", "source_tables"), most * pages)
     return {name: counts.get(name, sizes.max_tokens) for name in COLUMNS}
 
 

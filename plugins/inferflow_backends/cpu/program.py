@@ -16,6 +16,7 @@ from inferflow_backends.cpu.lowerings import Lowerings, native_states
 from inferflow_backends.cpu.memory import DTYPES, Memory, column_sizes, thread_scratch
 from inferflow_backends.cpu.tape import COLUMNS, State
 from inferflow_backends.cpu.team import Team
+from inferflow_core.block import SourceState
 from inferflow_core.graph import Function, Graph, Node, ParamRef, StateRef, Value, flatten, needed
 from inferflow_core.interfaces import Sizes, Step, Weight
 
@@ -97,8 +98,9 @@ class CPUProgram:
         )
 
     def copy_page(self, source: int, target: int) -> None:
-        for cache in self._memory.caches.values():
-            cache[target] = cache[source]
+        for path, cache in self._memory.caches.items():
+            if not isinstance(self._graph.states[path], SourceState):
+                cache[target] = cache[source]
 
     def close(self) -> None:
         self._team.close()
@@ -113,10 +115,12 @@ class CPUProgram:
             len(step.out_rows),
             step.block_tables.shape[1],
         )
+        tables = step.source_tables
+        state[State.SOURCE_WIDTH] = 0 if tables is None else tables.shape[1]
         for name, home in self._columns.items():
             column = getattr(step, name)
             if column is None:
-                home[: len(step.ids)] = 0
+                home[: len(step.ids) if name == "token_types" else 0] = 0
                 continue
             flat = column.reshape(-1)
             if len(flat) > len(home):
@@ -178,9 +182,11 @@ class CPUProgram:
     def _column(self, name: str) -> Array:
         tokens, sequences, rows, table = (int(self._state[word]) for word in range(4))
         home = self._columns[name]
-        if name == "block_tables":
-            return home[: sequences * table].reshape(sequences, table)
+        widths = {"block_tables": table, "source_tables": int(self._state[State.SOURCE_WIDTH])}
+        if name in widths:
+            return home[: sequences * widths[name]].reshape(sequences, widths[name])
         counts = {"offsets": sequences + 1, "lengths": sequences, "out_rows": rows}
+        counts["source_lengths"] = sequences
         return home[: counts.get(name, tokens)]
 
     def _rule(self, function: Function) -> Callable[..., Array]:

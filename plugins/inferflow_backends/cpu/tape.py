@@ -37,6 +37,10 @@ class State(IntEnum):
     BLOCK_TABLES = 13
     OUT_ROWS_COLUMN = 14
     TOKEN_TYPES = 15
+    SOURCE_LENGTHS = 16
+    SOURCE_TABLES = 17
+    SOURCE_WIDTH = 18
+    """Pages in a row of the source's tables."""
 
 
 COLUMNS = {
@@ -48,6 +52,8 @@ COLUMNS = {
     "block_tables": State.BLOCK_TABLES,
     "out_rows": State.OUT_ROWS_COLUMN,
     "token_types": State.TOKEN_TYPES,
+    "source_lengths": State.SOURCE_LENGTHS,
+    "source_tables": State.SOURCE_TABLES,
 }
 SIZES = {"T": State.TOKENS, "S": State.SEQUENCES, "R": State.OUT_ROWS}
 

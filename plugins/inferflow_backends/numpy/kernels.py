@@ -59,6 +59,31 @@ def expert_linear(x: Array, weight: Array, index: Array, bias: Array | None) -> 
     return y
 
 
+def combine(x: Array, weight: Array) -> Array:
+    """x [t, k, n], weight [t, k] -> [t, n], summed in the order of k."""
+    y = x[:, 0] * weight[:, 0, None]
+    for rank in range(1, x.shape[1]):
+        y = y + x[:, rank] * weight[:, rank, None]
+    return y
+
+
+def head_linear(x: Array, weight: Array, *, start: int, stop: int, transpose: bool) -> Array:
+    """x [t, heads, in], weight [heads * rows, width] -> [t, heads, out]."""
+    heads = weight.reshape(x.shape[1], -1, weight.shape[1])[:, start:stop]
+    maps = heads.transpose(0, 2, 1) if transpose else heads
+    return np.stack([linear(x[:, h], m, None) for h, m in enumerate(maps)], axis=1)
+
+
+def pool(x: Array, offsets: Array, *, how: str) -> Array:
+    """x [T, n] -> [S, n]; means are summed row after row."""
+    if how == "first":
+        return x[offsets[:-1]]
+    if how == "last":
+        return x[offsets[1:] - 1]
+    sums = np.add.reduceat(x, offsets[:-1], axis=0)
+    return sums / np.diff(offsets).astype(np.float32)[:, None]
+
+
 def append(state: Array, x: Array, positions: Array, seq_of: Array, block_tables: Array) -> None:
     """Writes x [T, *row] into the pages [pages, page_tokens, *row]."""
     page_tokens = state.shape[1]
@@ -198,6 +223,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "gather": lambda x, index: np.take_along_axis(x, index, axis=-1),
     "top_k": top_k,
     "to_float": lambda x: x.astype(np.float32),
+    "to_int": lambda x: x.astype(np.int32),
     "constant": constant,
     "value": lambda w: w,
     "linear": linear,
@@ -205,6 +231,9 @@ KERNELS: dict[str, Callable[..., Any]] = {
     "append": append,
     "attention": attention,
     "expert_linear": expert_linear,
+    "combine": combine,
+    "head_linear": head_linear,
+    "pool": pool,
     "rms_norm": rms_norm,
 }
 """Op -> function of arrays and attributes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from zlib import crc32
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from inferflow_backends.numpy.eager import EagerOps
 from inferflow_core.axes import Axis, Dims
-from inferflow_core.block import Block, Model, Scope, all_params, all_states
+from inferflow_core.block import Block, Model, Scope, all_aliases, all_params, all_states
 from inferflow_core.context import Context
 from inferflow_core.graph import Graph
 from inferflow_core.interfaces import Program, Sizes, Step
@@ -21,6 +21,7 @@ from inferflow_core.tracer import INPUTS, trace
 
 Compile = Callable[[Graph, Mapping[str, Any], Sizes], Program]
 
+OUTPUT = {"step": "logits", "encode": "hidden"}
 PAGE_TOKENS = 16
 CONTEXT = 128
 
@@ -78,12 +79,16 @@ class NumpyProber:
     ) -> list[bytes]:
         weights = random_weights(model, seed)
         pages = sum(-(-len(s) // PAGE_TOKENS) for s in sequences) + 1
-        sizes = Sizes(pages, PAGE_TOKENS, sum(map(len, sequences)), len(sequences), CONTEXT)
+        total = sum(map(len, sequences))
+        sizes = Sizes(pages, PAGE_TOKENS, total, len(sequences), CONTEXT, source_pages=pages)
         tables = _tables(sequences, shuffle_pages)
         rows: list[list[Any]] = [[] for _ in sequences]
         with self._running(how, model, weights, sizes) as submit:
+            if "encode" in model.entries():
+                ((_, step),) = _steps(sequences, None, tables)
+                submit(replace(step, entry="encode"))
             for active, step in _steps(sequences, chunk, tables):
-                logits = submit(step)
+                logits = submit(_with_source(step, [sequences[n] for n in active]))
                 for place, number in enumerate(active):
                     rows[number].append(logits[step.offsets[place] : step.offsets[place + 1]])
         return [np.concatenate(parts).astype(np.float32).tobytes() for parts in rows]
@@ -104,13 +109,13 @@ class NumpyProber:
     def _running(
         self, how: str, model: Model, weights: Mapping[str, RandomWeight], sizes: Sizes
     ) -> Generator[Callable[[Step], Any]]:
-        """A step -> its logits."""
+        """A step -> its output."""
         if how == "eager":
             yield self._eager(model, weights, sizes)
             return
         build = self.compile if how == "traced" else self.compile_decomposed
         program = build(trace(model, model.dims(sizes.context), self.table), weights, sizes)
-        yield lambda step: program.submit(step).result()["logits"]
+        yield lambda step: program.submit(step, (OUTPUT[step.entry],)).result()[OUTPUT[step.entry]]
         program.close()
 
     def _eager(
@@ -121,10 +126,12 @@ class NumpyProber:
         for path, state in all_states(model, dims).items():
             shape = (sizes.pages, PAGE_TOKENS, *(axis.length for axis in state.axes))
             handles[path] = np.zeros(shape, np.float32)
-        entry, ops = model.entries()["step"], EagerOps(self.table)
+        handles |= {path: handles[target] for path, target in all_aliases(model, dims).items()}
+        entries, ops = model.entries(), EagerOps(self.table)
 
         def run(step: Step) -> Any:
-            return entry(ops, Scope(handles), Context(dims=dims, **_columns(step)))["logits"]
+            context = Context(dims=dims, **_columns(step))
+            return entries[step.entry](ops, Scope(handles), context)[OUTPUT[step.entry]]
 
         return run
 
@@ -133,6 +140,12 @@ def _columns(step: Step) -> dict[str, Any]:
     """A step's columns as blocks see them."""
     columns = {name: getattr(step, name) for name in INPUTS}
     return columns | {"token_types": np.zeros_like(step.ids)}
+
+
+def _with_source(step: Step, sequences: Sequence[Sequence[int]]) -> Step:
+    """The step of sequences that are their own source, in the same pages of its own cache."""
+    lengths = np.array([len(sequence) for sequence in sequences], np.int32)
+    return replace(step, source_lengths=lengths, source_tables=step.block_tables)
 
 
 def _tables(sequences: Sequence[Sequence[int]], shuffle: bool) -> list[list[int]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inferflow_core.block import SourceState
 from inferflow_core.graph import Function, Graph, Node, Operand, ParamRef, Value, flatten, needed
 from inferflow_core.interfaces import Sizes, Step, Weight
 
@@ -57,7 +58,8 @@ class NumpyProgram:
             path: np.ascontiguousarray(weights[path].values(), np.float32) for path in sorted(used)
         }
         for path, state in graph.states.items():
-            shape = (sizes.pages, sizes.page_tokens, *(axis.length for axis in state.axes))
+            pages = sizes.source_pages if isinstance(state, SourceState) else sizes.pages
+            shape = (pages, sizes.page_tokens, *(axis.length for axis in state.axes))
             self._handles[path] = np.zeros(shape, np.float32)
         self._compiled: dict[tuple[str, tuple[str, ...]], list[Instruction]] = {}
 
@@ -80,8 +82,9 @@ class NumpyProgram:
         return NumpyTicket({name: slots[named[name].id] for name in outputs})
 
     def copy_page(self, source: int, target: int) -> None:
-        for path in self._graph.states:
-            self._handles[path][target] = self._handles[path][source]
+        for path, state in self._graph.states.items():
+            if not isinstance(state, SourceState):
+                self._handles[path][target] = self._handles[path][source]
 
     def close(self) -> None:
         self._handles.clear()

@@ -18,18 +18,20 @@ MOST = 3
 def nearest_families(path: Path, catalog: Catalog) -> list[tuple[str, int, int]]:
     """The families whose name maps know most of the tensors: name, tensors known, tensors in all.
 
-    A family that cannot be read, or has no map for this kind of file, is left out.
+    Of equal ones those come first that the others extend. A family that cannot be read, or has no
+    map for this kind of file, is left out.
     """
-    found: list[tuple[str, int, int]] = []
+    found: list[tuple[int, int, str, int]] = []
     with closing(_open(path, catalog)) as checkpoint:
         for name in catalog.names("spec"):
             try:
                 if read_entry(name, catalog).match:
-                    known = _known(read_spec(name, catalog), checkpoint, catalog)
-                    found.append((name, known, len(checkpoint.tensors)))
+                    spec = read_spec(name, catalog)
+                    known = _known(spec, checkpoint, catalog)
+                    found.append((-known, len(spec.chain), name, len(checkpoint.tensors)))
             except InferflowError:
                 continue
-    return sorted(found, key=lambda each: -each[1])[:MOST]
+    return [(name, -known, total) for known, _, name, total in sorted(found)[:MOST]]
 
 
 def _open(path: Path, catalog: Catalog) -> Checkpoint:
