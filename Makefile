@@ -33,8 +33,9 @@ docs: .venv/dev        ## writes what is made from the code
 site: .venv/dev        ## the documentation, into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
 
-record: .venv/dev      ## the picture of the first five minutes
+record: .venv/dev      ## the pictures: the first five minutes, a network
 	$(BIN)/python docs/record.py docs/assets/first-minutes.svg
+	$(BIN)/inferflow inspect smollm2-135m-instruct --graph docs/assets/network.svg
 
 wheel-test: .venv/dev  ## the fast tests and the example plugin against the built wheel
 	.ci/wheel $(BIN)/python

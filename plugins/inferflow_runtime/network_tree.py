@@ -10,6 +10,7 @@ from inferflow_core.block import Block, all_aliases
 from inferflow_core.catalog import Catalog
 from inferflow_core.interfaces import TensorInfo
 from inferflow_runtime.build import Network
+from inferflow_runtime.wiring import Wiring, units_of
 
 Node = dict[str, Any]
 Group = tuple[list[str], Block, Dims]
@@ -22,7 +23,8 @@ def network_tree(network: Network, tensors: Mapping[str, TensorInfo], catalog: C
     `path` (`layers.0-29` stands for all of them) and `repeat`; `kind` and `entry`; the `fields`
     that are no defaults; `params`, each with its shape and formats in the file; `states`, what a
     token leaves behind; `tied`, name -> the param that it is; `parameters`, those below counted;
-    and `children`.
+    and `children`. The model and each layer have `wiring` too: how what is inside is connected
+    (`Wiring.of`; of folded layers, the first one's).
     """
     model = network.plan.model
     dims = model.dims(network.context)
@@ -31,7 +33,8 @@ def network_tree(network: Network, tensors: Mapping[str, TensorInfo], catalog: C
         for path, binding in network.bindings.params.items()
     }
     names = {(each.kind, each.value): each.name for each in catalog.entries() if not each.problem}
-    return _Tree(formats, frozenset(all_aliases(model, dims)), names).node([""], "", 1, model, dims)
+    tree = _Tree(formats, frozenset(all_aliases(model, dims)), names, Wiring(network.graph))
+    return tree.node([""], "", 1, model, dims)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,7 @@ class _Tree:
     formats: Mapping[str, list[str]]
     aliases: frozenset[str]
     names: Mapping[tuple[str, str], str]
+    wiring: Wiring
 
     def node(self, paths: list[str], shown: str, repeat: int, block: Block, dims: Dims) -> Node:
         """`paths` are those of all blocks that `shown` stands for."""
@@ -74,7 +78,12 @@ class _Tree:
             "tied": dict(block.aliases(dims)),
             "parameters": count + sum(each["parameters"] * each["repeat"] for each in children),
             "children": children,
-        }
+        } | self._wiring(paths[0], block, dims)
+
+    def _wiring(self, path: str, block: Block, dims: Dims) -> Node:
+        if block.kind not in ("model", "layer"):
+            return {}
+        return {"wiring": self.wiring.of(path, units_of(block, dims))}
 
 
 def _groups(children: Mapping[str, tuple[Block, Dims]]) -> Iterable[Group]:

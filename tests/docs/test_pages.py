@@ -109,6 +109,16 @@ def test_the_recorded_session_is_that_of_the_script() -> None:
 
 
 @pytest.mark.slow
+def test_the_picture_of_a_network_is_what_is_drawn(tmp_path: Path, cache: Path) -> None:
+    """`make record` has been run since the drawing has changed."""
+    model, picture = "smollm2-135m-instruct", tmp_path / "network.svg"
+    inferflow, env = Path(sys.executable).parent / "inferflow", environment(cache)
+    subprocess.run([inferflow, "pull", model], check=True, timeout=600, env=env)
+    subprocess.run([inferflow, "inspect", model, "--graph", picture], check=True, env=env)
+    assert picture.read_text("utf-8") == (ROOT / "docs/assets/network.svg").read_text("utf-8")
+
+
+@pytest.mark.slow
 def test_the_recorded_session_can_be_recorded(tmp_path: Path) -> None:
     script, picture = ROOT / "docs" / "record.py", tmp_path / "new.svg"
     env = os.environ | {"INFERFLOW_SERVE_PORT": "0"}

@@ -1,0 +1,77 @@
+"""Layers that come again, in turn: window, full, window, full is a pair that comes twice."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Node = dict[str, Any]
+RUN = re.compile(r"(.*\.)(\d+)-(\d+)")
+
+
+@dataclass(frozen=True)
+class Group:
+    """`nodes` are `times` times the same, one after the other."""
+
+    nodes: tuple[Node, ...]
+    times: int = 1
+
+    @property
+    def shown(self) -> tuple[Node, ...]:
+        return self.nodes[: len(self.nodes) // self.times]
+
+    def holds(self, path: str) -> bool:
+        """Whether one of the nodes is, or stands for, the block at `path`."""
+        return any(_stands_for(node["path"], path) for node in self.nodes)
+
+    def names(self) -> list[str]:
+        """For each node that is shown, the places where it comes: `layers.0, 2, …, 24`."""
+        size = len(self.shown)
+        return [_together([n["path"] for n in self.nodes[i::size]]) for i in range(size)]
+
+
+def folded(nodes: Sequence[Node]) -> list[Group]:
+    """Groups, in order, of nodes whose equal neighbours are folded already (`repeat`)."""
+    looks = [(_look(node), node["repeat"]) for node in nodes]
+    groups: list[Group] = []
+    start = 0
+    while start < len(nodes):
+        size, times = _best(looks[start:])
+        end = start + size * times
+        groups.append(Group(tuple(nodes[start:end]), times))
+        start = end
+    return groups
+
+
+def _best(looks: Sequence[Any]) -> tuple[int, int]:
+    """The shortest period at the beginning that reaches furthest, and how often it comes."""
+    best = (1, 1)
+    for size in range(2, len(looks) // 2 + 1):
+        times = 1
+        while looks[size * times : size * (times + 1)] == looks[:size]:
+            times += 1
+        if times > 1 and size * times > best[0] * best[1]:
+            best = (size, times)
+    return best
+
+
+def _look(node: Node) -> Any:
+    """All that a drawing shows of a node but its place."""
+    inside = [_look(child) for child in node["children"]]
+    shapes = {name: param["shape"] for name, param in node["params"].items()}
+    return [node["kind"], node["entry"], node["fields"], shapes, inside]
+
+
+def _stands_for(shown: str, path: str) -> bool:
+    run = RUN.fullmatch(shown)
+    if run is None:
+        return shown == path
+    number = path.removeprefix(run[1])
+    return (
+        path.startswith(run[1]) and number.isdecimal() and int(run[2]) <= int(number) <= int(run[3])
+    )
+
+
+def _together(paths: Sequence[str]) -> str:
+    first, *rest = [paths[0], *(path.rpartition(".")[2] for path in paths[1:])]
+    return ", ".join([first, *rest] if len(rest) < 3 else [first, rest[0], "…", rest[-1]])

@@ -1,0 +1,269 @@
+"""The picture of a network: `picture(report)` of what `inspect` reports."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.resources import files
+from itertools import groupby
+from typing import Any
+
+from inferflow_server.drawing.blocks import (
+    INSIDE,
+    WIDTH,
+    block_piece,
+    layer_piece,
+    operator,
+    shape_text,
+    short_count,
+)
+from inferflow_server.drawing.flow import LANE, Input, Stop, flow, words
+from inferflow_server.drawing.folding import Group, folded
+from inferflow_server.drawing.piece import Piece, Rect, bracketed
+from inferflow_server.drawing.svg import element, label, line, safe, width_of
+
+Node = dict[str, Any]
+Report = dict[str, Any]
+MARGIN, GAP, HEAD = 28.0, 34.0, 66.0
+COLUMNS = 96.0
+"""Between encoder and decoder: room for what crosses."""
+ORDER = ("encode", "step")
+BROAD = WIDTH + 2 * INSIDE + LANE + 4
+"""As broad as most layers are."""
+LEFT = 24.0
+"""Where lines of tied weights run."""
+LEGEND = "T: tokens of a step · R: rows that are asked for · × n: n equal ones, in order"
+
+
+def picture(report: Report) -> str:
+    """An SVG document. `report["network"]` is the tree of `network_tree`."""
+    model: Node = report["network"]
+    drawn = _Picture(model)
+    title = report["name"]
+    about = f"{report['spec']} · {model['entry']} · {report['parameters']:,} parameters"
+    about += f" ({short_count(report['parameters'])}) · context {report['context']:,}"
+    texts = max(width_of(title, 20), width_of(about, 12.5), width_of(LEGEND, 11))
+    width = max(drawn.width, texts) + 2 * MARGIN
+    left = (width - drawn.width) / 2
+    height = HEAD + drawn.height + 58
+    style = (files("inferflow_server") / "drawing" / "style.css").read_text("utf-8")
+    markers = [
+        element(
+            "marker",
+            element("path", d="M0 0L7 3.5L0 7Z", class_=f"tip-{name}"),
+            id=name,
+            markerWidth=7,
+            markerHeight=7,
+            refX=6.5,
+            refY=3.5,
+            orient="auto-start-reverse",
+            markerUnits="userSpaceOnUse",
+        )
+        for name in ("arrow", "cross")
+    ]
+    return element(
+        "svg",
+        element("title", safe(title)),
+        element("style", style),
+        element("defs", *markers),
+        element("rect", x=0, y=0, width=width, height=height, rx=12, class_="paper"),
+        label(MARGIN, 38, title, "name"),
+        label(MARGIN, 58, about, "about"),
+        element("g", *drawn.marks, transform=f"translate({left:.1f} {HEAD:.1f})"),
+        label(MARGIN, height - 18, LEGEND, "legend"),
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {width:.0f} {height:.0f}",
+        width=f"{width:.0f}",
+        height=f"{height:.0f}",
+        role="img",
+    )
+
+
+class _Picture:
+    """Columns beside each other, one for each entry of the model, and what leads across."""
+
+    def __init__(self, model: Node) -> None:
+        self.model = model
+        self.items = _items(model)
+        self.wiring = {entry: model["wiring"][entry] for entry in _in_order(model["wiring"])}
+        self.ties = _ties(model)
+        self.marks: list[str] = []
+        self.rects: dict[str, Rect] = {}
+        self.width = self.height = 0.0
+        self.crossings: list[tuple[int, int]] = []
+        columns = [(entry, self._column(entry)) for entry in self.wiring]
+        drawn = [(entry, piece) for entry, piece in columns if piece is not None]
+        x = LEFT if self.ties else 0.0
+        for entry, piece in drawn:
+            if len(drawn) > 1:
+                self.marks.append(label(x + piece.axis, -2, entry, "column", "middle"))
+            self.marks.append(piece.placed(x, 0))
+            self.rects |= piece.rects_at(x, 0)
+            self.width, self.height = x + piece.width, max(self.height, piece.height)
+            x += piece.width + COLUMNS
+        for source, target in self.crossings:
+            self._cross(source, target)
+        for number, (path, target) in enumerate(self.ties.items()):
+            self._tie(path, target, number)
+
+    def _item(self, block: str) -> int | None:
+        return next((i for i, item in enumerate(self.items) if item.holds(block)), None)
+
+    def _home(self, index: int) -> str:
+        """The last entry in which an item does something; of one that does nothing by itself, the
+        next item's."""
+        homes = [entry for entry, steps in self.wiring.items() if self._acts(index, steps)]
+        return homes[-1] if homes else self._home((index + 1) % len(self.items))
+
+    def _acts(self, index: int, steps: Sequence[Node]) -> bool:
+        return any(s["block"] and self.items[index].holds(s["block"]) for s in steps)
+
+    def _column(self, entry: str) -> Piece | None:
+        steps = self.wiring[entry]
+        here = [index for index in range(len(self.items)) if self._home(index) == entry]
+        silent = [index for index in here if not self._acts(index, steps)]
+        stops: list[Stop] = [Stop(self._piece(index), ()) for index in silent]
+        places = {index: number for number, index in enumerate(silent)}
+        made: list[int | None] = []
+        """Step -> its stop; None where it is in another column."""
+        for step in steps:
+            item = None if step["block"] is None else self._item(step["block"])
+            inputs = self._inputs(step, made)
+            if item is not None and item not in here:
+                self._note_crossing(steps, step, item)
+                made.append(None)
+                continue
+            if item is not None and item in places:
+                made.append(places[item])
+                continue
+            if item is None:
+                stops.append(self._operator(step, inputs, stops))
+            else:
+                shared = [Input(n) for n in range(len(silent)) if _stack(self.items[item].nodes[0])]
+                start = [] if inputs else [Input(None, "token ids T")]
+                stops.append(Stop(self._piece(item), [*start, *inputs, *shared]))
+                places[item] = len(stops) - 1
+            made.append(len(stops) - 1)
+        return flow(stops, gap=GAP) if here else None
+
+    def _inputs(self, step: Node, made: Sequence[int | None]) -> list[Input]:
+        found: dict[int, Input] = {}
+        for one in step["inputs"]:
+            source = None if one["from"] is None else made[one["from"]]
+            if source is not None:
+                found.setdefault(source, Input(source, shape_text(one["shape"])))
+        return list(found.values())
+
+    def _operator(self, step: Node, inputs: list[Input], stops: Sequence[Stop]) -> Stop:
+        if step["op"] != "output":
+            return Stop(operator(step), inputs, round=True)
+        read = inputs and any(inputs[0].source == i.source for stop in stops for i in stop.inputs)
+        text = step["note"] + (f" {inputs[0].text}" if read else "")
+        return Stop(words(text, "output", 12), inputs, aside=bool(read))
+
+    def _note_crossing(self, steps: Sequence[Node], step: Node, target: int) -> None:
+        for one in step["inputs"]:
+            block = None if one["from"] is None else steps[one["from"]]["block"]
+            source = None if block is None else self._item(block)
+            if source is not None and source != target:
+                self.crossings.append((source, target))
+
+    def _piece(self, index: int) -> Piece:
+        group = self.items[index]
+        if len(group.nodes) == 1:
+            node = group.nodes[0]
+            more = [f"{p} = {t} (tied)" for p, t in self.ties.items() if _below(p, node["path"])]
+            if node["kind"] == "layer":
+                return layer_piece(node, node["path"])
+            piece = block_piece(node, node["path"], width=BROAD, more=more)
+            return replace(piece, axis=WIDTH / 2 + INSIDE)
+        layers = zip(group.shown, group.names(), strict=True)
+        pieces = [layer_piece(node, name) for node, name in layers]
+        links = [Input(None if number == 0 else number - 1) for number in range(len(pieces))]
+        inner = flow([Stop(p, [i]) for p, i in zip(pieces, links, strict=True)], gap=20)
+        size = {"width": inner.width + 16, "height": inner.height + 14}
+        frame = element("rect", x=0, y=0, rx=12, class_="group", **size)
+        end = f"M{inner.axis + 8:.1f} {inner.height:.1f}v14"
+        markup = frame + inner.placed(8, 0) + element("path", d=end, class_="wire")
+        rects = inner.rects_at(8, 0)
+        whole = Piece(size["width"], size["height"], markup, inner.axis + 8, rects)
+        return bracketed(whole, group.times)
+
+    def _cross(self, source: int, target: int) -> None:
+        """From what the encoder puts out to each block that keeps a cache of it."""
+        start = self.rects[self.items[source].shown[-1]["path"]]
+        x = start.right + COLUMNS / 2
+        for node in self.items[target].shown:
+            for path in _readers(node) or [node["path"]]:
+                end = self.rects[path]
+                points = [(start.right, start.middle[1]), (x, start.middle[1])]
+                points += [(x, end.middle[1]), (end.x, end.middle[1])]
+                self.marks.append(line(points, "cross", arrow=True))
+
+    def _tie(self, path: str, target: str, number: int) -> None:
+        """A dashed line between two blocks that have one weight."""
+        one, other = self._rect(path), self._rect(target)
+        if one is None or other is None or one == other:
+            return
+        if one.x >= other.right:
+            one, other = other, one
+        if other.x >= one.right:
+            points = [(one.right, one.middle[1]), ((one.right + other.x) / 2, one.middle[1])]
+            points += [(points[1][0], other.middle[1]), (other.x, other.middle[1])]
+        else:
+            x = min(one.x, other.x, *(r.x for r in self.rects.values() if r.x < one.x)) - 14
+            x -= 8 * number
+            points = [(one.x, one.middle[1]), (x, one.middle[1])]
+            points += [(x, other.middle[1]), (other.x, other.middle[1])]
+        self.marks.append(line(points, "tied"))
+
+    def _rect(self, path: str) -> Rect | None:
+        holders = [place for place in self.rects if _below(path, place)]
+        return self.rects[max(holders, key=len)] if holders else None
+
+
+def _in_order(entries: Mapping[str, Any]) -> list[str]:
+    return sorted(entries, key=lambda e: ORDER.index(e) if e in ORDER else len(ORDER))
+
+
+def _units(node: Node) -> list[Node]:
+    """The blocks of a model; those that hold layers are looked into."""
+    units: list[Node] = []
+    for child in node["children"]:
+        units += _units(child) if child["kind"] != "layer" and _holds_layers(child) else [child]
+    return units
+
+
+def _holds_layers(node: Node) -> bool:
+    return any(c["kind"] == "layer" or _holds_layers(c) for c in node["children"])
+
+
+def _items(model: Node) -> list[Group]:
+    """The units, where layers of one stack that come again are together."""
+    items: list[Group] = []
+    for stack, units in groupby(_units(model), _stack):
+        group = list(units)
+        items += folded(group) if stack else [Group((unit,)) for unit in group]
+    return items
+
+
+def _stack(node: Node) -> str:
+    """The path of a layer without its number; nothing for other blocks."""
+    return node["path"].rpartition(".")[0] if node["kind"] == "layer" else ""
+
+
+def _readers(node: Node) -> list[str]:
+    """The blocks that keep a cache of what an encoder puts out."""
+    own = any(state["type"] == "SourceState" for state in node["states"].values())
+    return [node["path"]] * own + [path for child in node["children"] for path in _readers(child)]
+
+
+def _ties(node: Node) -> dict[str, str]:
+    """Path of a tied weight -> the weight that it is."""
+    prefix = f"{node['path']}." if node["path"] else ""
+    ties = {prefix + name: prefix + target for name, target in node["tied"].items()}
+    for child in node["children"]:
+        ties |= _ties(child)
+    return ties
+
+
+def _below(path: str, block: str) -> bool:
+    return path.startswith(f"{block}.")
