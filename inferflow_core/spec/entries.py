@@ -7,6 +7,7 @@ from inferflow_core.block import Block
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import PluginError, nearest
 from inferflow_core.spec.field_types import Either, Field, Named, Type, article, describe, fields_of
+from inferflow_core.spec.names_files import NamesFile
 from inferflow_core.spec.nodes import Leaf, Node, Section, join
 from inferflow_core.spec.problems import Problems, keys_of
 
@@ -82,6 +83,8 @@ class Entries:
         options = kind.options if isinstance(kind, Either) else (kind,)
         wanted = next((option for option in options if isinstance(option, Named)), None)
         if wanted is None or not isinstance(value, str) or (wanted.auto and value == "auto"):
+            return ""
+        if wanted.kind == "names" and isinstance(value, NamesFile):
             return ""
         try:
             self._catalog.entry(wanted.kind, value)

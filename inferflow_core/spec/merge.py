@@ -1,13 +1,14 @@
 """`extends`: a chain of at most four files becomes one set of tables."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import cast
 
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import PluginError, Problem, SpecError
+from inferflow_core.spec.names_files import with_names_files
 from inferflow_core.spec.nodes import CASE_KEYS, Array, Node, Patched, Section
 from inferflow_core.spec.problems import one_line
 from inferflow_core.spec.reader import MAX_BYTES, SpecFile, read_text
@@ -32,7 +33,9 @@ def read_spec(reference: str | Path, catalog: Catalog) -> Spec:
     """A predefined spec by its name (str) or a spec file (Path). Raises SpecError, and
     PluginError where no spec has that name."""
     if isinstance(reference, Path):
-        return _merged(_read_file(reference, str(reference)), reference.stem, catalog)
+        file = _read_file(reference, str(reference))
+        root = with_names_files(file.root, reference.parent, file.label)
+        return _merged(replace(file, root=root), reference.stem, catalog)
     return _merged(read_entry(reference, catalog), reference, catalog)
 
 

@@ -2,7 +2,6 @@
 
 import math
 import re
-import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from importlib.resources.abc import Traversable
@@ -10,6 +9,8 @@ from typing import Any, TypeGuard, cast
 
 from inferflow_core.errors import InferflowError, Problem, SpecError, nearest
 from inferflow_core.spec.names import NUMBERS, PLACEHOLDER, NameMap, Rule, Template
+from inferflow_core.spec.names_files import NamesFile
+from inferflow_core.spec.reader import MAX_BYTES, parse_toml
 
 FORMAT = 1
 """The version of the format that `names = 1` states."""
@@ -21,7 +22,7 @@ REFERENCE = re.compile(r"\$\{config\.([^{}?]+)(\??)\}")
 OPERATIONS = ("to", "split", *(field.name for field in fields(Rule)[2:]))
 
 Find = Callable[[str], Traversable]
-"""The file of a name map's name: `partial(catalog.get, "names")`."""
+"""The file of a name map's name: `find_names(catalog)`."""
 
 
 def read_names(name: str, find: Find) -> NameMap:
@@ -62,10 +63,15 @@ def read_names(name: str, find: Find) -> NameMap:
 
 def _load(file: Traversable, problems: list[Problem]) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        with file.open("rb") as stream:
+            return parse_toml(stream.read(MAX_BYTES + 1).decode("utf-8"), "name map")
+    except (OSError, ValueError) as error:
         problems.append(Problem("(file)", f"cannot be read: {error}"))
-        return {}
+    except SpecError as error:
+        problems += [
+            Problem("(file)", f"cannot be read: {each.message}") for each in error.problems
+        ]
+    return {}
 
 
 def _merge(name: str, tables: list[dict[str, Any]]) -> NameMap:
@@ -107,8 +113,10 @@ def _check_table(table: dict[str, Any], name: str, problems: list[Problem]) -> N
         problem(key, f"unknown key.{nearest(key, keys)}  (keys: {', '.join(keys)})")
     if table.get("names") != FORMAT or isinstance(table.get("names"), bool):
         problem("names", f"must be {FORMAT}, the version of the format")
-    if table.get("name") != name:
-        problem("name", f"is {table.get('name')!r}, but the map is registered as {name!r}")
+    registered = name.map_name if isinstance(name, NamesFile) else name
+    if table.get("name") != registered:
+        what = "stands in" if isinstance(name, NamesFile) else "is registered as"
+        problem("name", f"is {table.get('name')!r}, but the map {what} {str(name)!r}")
     if not isinstance(table.get("extends", ""), str):
         problem("extends", "must be the name of a name map")
     for key in ("strip", "ignore"):

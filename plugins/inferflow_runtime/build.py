@@ -23,6 +23,7 @@ from inferflow_core.interfaces import (
 from inferflow_core.optable import OpTable
 from inferflow_core.spec import Plan, Spec, resolve
 from inferflow_core.spec.binding import Bindings, bind, provided
+from inferflow_core.spec.names_files import find_names
 from inferflow_core.spec.names_reader import read_names
 from inferflow_core.spec.overrides import Overrides
 from inferflow_core.tracer import trace
@@ -136,7 +137,7 @@ def settle(plan: Plan, checkpoint: Checkpoint, catalog: Catalog) -> Network:
 
     Raises BindingError, ShapeError, SpecError. Reads no tensor's data.
     """
-    names = read_names(plan.names, partial(catalog.get, "names"))
+    names = read_names(plan.names, find_names(catalog))
     tensors = provided(names, checkpoint.tensors)
     plan = dataclasses.replace(plan, model=plan.model.decide(tensors.__contains__))
     context = plan.run.context or _trained_context(plan.config) or DEFAULT_CONTEXT

@@ -19,5 +19,7 @@ def test_every_worked_family(vocabulary: Catalog, shared: Path) -> None:
         table = tomllib.loads(file.read_text("utf-8"))
         wrong = jsonschema.exceptions.best_match(validator.iter_errors(table))
         assert wrong is None, f"{file.name}: {wrong}"
+        for path, valid in {"./mine.toml": True, "mine.toml": False, "./mine.txt": False}.items():
+            assert validator.is_valid(table | {"weights": {"names": path}}) == valid
         table["model"]["hiden"] = 1
         assert not validator.is_valid(table)

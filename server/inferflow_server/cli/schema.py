@@ -100,6 +100,8 @@ class _Writer:
                 yield {"enum": list(words)}
             case Named(name, auto):
                 yield {"enum": ["auto"] * auto + self._catalog.names(name)}
+                if name == "names":
+                    yield {"type": "string", "pattern": r"^\./.*\.toml$"}
             case Data():
                 yield {"type": "object", "not": {"required": ["case"]}}
             case DictOf(of):
