@@ -1,0 +1,122 @@
+"""Tiny checkpoints made by classes of `transformers`, and ours compared with the class.
+
+`save` gives every tensor random numbers and writes the folder, `compare` opens it with our engine
+and holds logits, hidden states and greedy tokens against the class in float32. A family's test
+makes a config of small numbers that still exercises every fact: layer types for more than one
+period, windows shorter than the prompts, fewer kv heads than heads, active rope scaling.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import inferflow_core
+
+WHY = "compares with transformers: pip install 'inferflow-core[parity]'"
+torch = pytest.importorskip("torch", reason=WHY)
+transformers = pytest.importorskip("transformers", reason=WHY)
+torch.set_num_threads(1)
+transformers.utils.logging.disable_progress_bar()
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+VOCAB = 97
+LENGTHS = (1, 5, 34, 19)
+GREEDY = 24
+TOLERANCE = 2e-4
+"""Measured are 1e-5 to 5e-5 on logits of a few units: each engine rounds in its own order."""
+
+SMALL: dict[str, Any] = {
+    "vocab_size": VOCAB,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "rms_norm_eps": 0.02,
+}
+"""Keys of most decoders. The eps is large: a wrong one would hide in the tolerance."""
+
+each_size = pytest.mark.parametrize(("seed", "depth"), [(0, 2), (1, 3)])
+
+
+def save(model: Any, folder: Path, seed: int) -> Path:
+    """Randomises every number of `model` in place, buffers that are saved included, and writes
+    config.json and model.safetensors to `folder`. Returns the folder.
+
+    Norms and biases vary about their first values, matrices are about as large as trained ones:
+    logits of a few units.
+    """
+    numbers = torch.Generator().manual_seed(seed)
+    done: set[int] = set()
+    model.float().eval()
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if not tensor.is_floating_point() or tensor.data_ptr() in done:
+                continue
+            done.add(tensor.data_ptr())
+            noise = torch.randn(tensor.shape, generator=numbers)
+            if tensor.ndim < 2:
+                tensor.add_(0.3 * noise)
+            else:
+                spread = 0.4 if "embed" in name else 1.5 * tensor.shape[-1] ** -0.5
+                tensor.copy_(spread * noise)
+    model.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def prompts(vocab: int = VOCAB, lengths: Iterable[int] = LENGTHS, seed: int = 0) -> list[list[int]]:
+    """Random ids, one list for each of the unequal lengths."""
+    numbers = np.random.default_rng(seed)
+    return [numbers.integers(0, vocab, length).tolist() for length in lengths]
+
+
+def reference(model: Any, ids: Sequence[int]) -> tuple[Array, Array]:
+    """Logits [len, vocab] and the last hidden states [len, hidden] of the class, float32."""
+    with torch.no_grad():
+        out = model(torch.tensor([list(ids)]), output_hidden_states=True, use_cache=False)
+    return out.logits[0].numpy(), out.hidden_states[-1][0].numpy()
+
+
+def compare(
+    folder: Path,
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    backend: str = "numpy",
+    set: Iterable[str] = (),
+    tolerance: float = TOLERANCE,
+    greedy: int = GREEDY,
+) -> float:
+    """Ours (opened from `folder`, a path that `inferflow_core.load` takes) against `model`, a
+    decoder of `transformers`: all prompts in one call, then `greedy` tokens of each.
+
+    Raises AssertionError where a logit or hidden state is off by more than `tolerance`, or where a
+    greedy token is not the class's best of what stands before it, ties within the tolerance
+    aside. Returns the largest difference.
+    """
+    expected = [reference(model, ids) for ids in prompts]
+    assert max(logits.std() for logits, _ in expected) > 0.5, "too small to tell anything"
+    worst = 0.0
+    with inferflow_core.load(folder, backend=backend, set=set) as ours:
+        found = zip(ours.logits(prompts), ours.hidden(prompts), strict=True)
+        for got, wanted in zip(found, expected, strict=True):
+            for one, other in zip(got, wanted, strict=True):
+                assert one.shape == other.shape
+                worst = max(worst, float(np.abs(one - other).max()))
+        assert worst <= tolerance, f"off by {worst:.2g}"
+        runs = [
+            ours.generate(ids=ids, max_tokens=greedy, temperature=0.0, ignore_stop_ids=True)
+            for ids in prompts
+        ]
+        for ids, run in zip(prompts, runs, strict=True):
+            tokens = [event.token for event in run]
+            assert len(tokens) == greedy
+            # One pass over the whole: a token is greedy if it is the best after those before it.
+            logits = reference(model, [*ids, *tokens])[0][len(ids) - 1 : -1]
+            chosen = np.take_along_axis(logits, np.array(tokens)[:, None], axis=-1)[:, 0]
+            assert (chosen >= logits.max(axis=-1) - 2 * tolerance).all()
+    return worst
