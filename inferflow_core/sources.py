@@ -3,6 +3,7 @@
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import SourceError
 from inferflow_core.interfaces import Source
+from inferflow_core.spec.nodes import Leaf, Node, Section
 
 
 def source_of(reference: str, catalog: Catalog) -> Source | None:
@@ -12,12 +13,20 @@ def source_of(reference: str, catalog: Catalog) -> Source | None:
     return catalog.get("source", scheme)() if known else None
 
 
-def source_of_spec(reference: str, catalog: Catalog, *, spec: str) -> Source | None:
-    """The same for what a spec says. Raises SourceError where it may mean other files tomorrow."""
-    source = source_of(reference, catalog)
-    if source is not None and not source.pinned(reference):
+def source_of_spec(weights: Node | None, catalog: Catalog, *, spec: str) -> Source | None:
+    """The same for `path` in the `[weights]` of a spec.
+
+    Raises SourceError where it may mean other files tomorrow, unless the spec and the line came
+    with a package: a name of ours may mean what a model's authors offer today.
+    """
+    path = weights.get("path") if isinstance(weights, Section) else None
+    if not isinstance(path, Leaf) or not isinstance(path.value, str):
+        return None
+    source = source_of(path.value, catalog)
+    predefined = {spec, path.origin} <= set(catalog.names("spec"))
+    if source is not None and not predefined and not source.pinned(path.value):
         raise SourceError(
-            f"{spec}: weights.path {reference!r} is not pinned: it may mean other files tomorrow",
-            hint=f"`inferflow pull {reference}` prints the reference to write instead",
+            f"{spec}: weights.path {path.value!r} is not pinned: it may mean other files tomorrow",
+            hint=f"`inferflow pull {path.value}` prints the reference to write instead",
         )
     return source

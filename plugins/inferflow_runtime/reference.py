@@ -43,12 +43,10 @@ def find(
         problems.raise_if_any(spec.label)
         weights = root.get("weights")
         texts = _texts(weights) if isinstance(weights, Section) else {}
+        remote = source_of_spec(weights, catalog, spec=spec.label)
         beside = Path() if predefined else path.parent
-        return Found(
-            spec.name,
-            spec,
-            open_checkpoint(_weights_path(spec, texts, beside, catalog, pull), texts, catalog),
-        )
+        files = _weights_path(spec, texts, remote, beside, pull)
+        return Found(spec.name, spec, open_checkpoint(files, texts, catalog))
     if source is not None:
         name = _short_name(str(reference))
         path = _fetched(source, str(reference), None, pull, model=str(reference))
@@ -57,7 +55,7 @@ def find(
         raise SourceError(
             f"no model {str(reference)!r}: neither a file or folder, nor a predefined name."
             f"{nearest(str(reference), [*names, *_neighbours(path)])}",
-            hint=f"predefined: {', '.join(names)}",
+            hint="`inferflow ls --predefined` lists the models that have names",
         )
     checkpoint = open_checkpoint(path, {}, catalog)
     try:
@@ -86,7 +84,7 @@ def _texts(weights: Section) -> dict[str, str]:
 
 
 def _weights_path(
-    spec: Spec, texts: dict[str, str], beside: Path, catalog: Catalog, pull: Progress | None
+    spec: Spec, texts: dict[str, str], source: Source | None, beside: Path, pull: Progress | None
 ) -> Path:
     reference = texts.get("path")
     if reference is None:
@@ -95,7 +93,6 @@ def _weights_path(
             [Problem("weights.path", "missing: this spec describes a family, not one checkpoint")],
             hint="give the checkpoint as the model (its family is found), or set weights.path",
         )
-    source = source_of_spec(reference, catalog, spec=spec.label)
     if source is not None:
         path = _fetched(source, reference, texts.get("sha256"), pull, model=spec.name)
     else:

@@ -145,8 +145,10 @@ def _ref(asked: Asked) -> Path:
 
 
 def _found(asked: Asked) -> Path:
-    """What to open: what was asked for, or the GGUF where that is all there is."""
+    """What to open: what was asked for, the folder of an index, or the GGUF where that is all."""
     place = _folder(asked) / asked.path
+    if place.name.endswith(".index.json"):
+        return place.parent
     alone = (
         [file for file in place.iterdir() if file.name != store.MANIFEST] if place.is_dir() else []
     )

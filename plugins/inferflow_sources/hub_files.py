@@ -22,7 +22,8 @@ def choose(names: Iterable[str], path: str) -> list[str]:
 
     Of a folder, its own files and no deeper ones: the weights, safetensors before PyTorch's before
     a GGUF, and all other data. Of a file, that, and unless it is a GGUF, which is whole in itself,
-    the other data beside it. Raises SourceError where there is nothing, or a choice to make.
+    the other data beside it; of an index, its shards too. Raises SourceError where there is
+    nothing, or a choice to make.
     """
     good = [name for name in names if not problem_of_name(name)]
     if path in good:
@@ -55,6 +56,10 @@ def _with_company(names: list[str], path: str) -> list[str]:
         return [path]
     folder = PurePosixPath(path).parent
     inside = [name for name in names if PurePosixPath(name).parent == folder]
+    for single, shards, suffix in WEIGHTS:
+        if PurePosixPath(path).name == f"{single}.index.json":
+            weights = [each for each in inside if re.fullmatch(shards, PurePosixPath(each).name)]
+            return sorted({*weights, *_company(inside, suffix)})
     extra = [name for name in inside if PurePosixPath(name).name == TOKENIZER_BIN]
     return sorted({path, *extra, *_company(inside, "")})
 

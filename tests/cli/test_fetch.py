@@ -150,6 +150,21 @@ def test_a_spec_must_pin(catalog: Catalog, source: FakeSource, spec: Path) -> No
     assert source.pulled == []
 
 
+def test_a_predefined_spec_need_not_pin_but_whoever_extends_it_must(
+    catalog: Catalog, source: FakeSource, spec: Path, tmp_path: Path
+) -> None:
+    loose = tmp_path / "loose.toml"
+    loose.write_text('spec = 1\n[weights]\npath = "fake:x"\n')
+    catalog.add("spec", "loose", loose)
+    assert fetch(options("loose"), catalog) == source.folder
+    assert source.pulled == [("fake:x", None)]
+    spec.write_text('spec = 1\nextends = "loose"\n')
+    for wrong in (options(spec, yes=True), options("known", set=("weights.path=fake:y",))):
+        with pytest.raises(SourceError, match="is not pinned"):
+            fetch(wrong, catalog)
+    assert len(source.pulled) == 1
+
+
 @pytest.mark.parametrize("path", ["weights.gguf", "C:/weights.gguf", "local:w.gguf", "/w:x"])
 def test_local_paths_in_a_spec(catalog: Catalog, spec: Path, path: str) -> None:
     spec.write_text(f'spec = 1\n[weights]\npath = "{path}"\n')

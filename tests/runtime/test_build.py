@@ -69,16 +69,6 @@ def test_a_file_finds_its_family_and_runs(tiny: Path):
         assert len(events) == 5
 
 
-def test_hidden_states_are_to_be_had_between_the_layers(tiny: Path):
-    with load(tiny) as model:
-        states = [model.hidden([[1, 2, 3]], layer=i)[0] for i in range(LAYERS + 1)]
-        assert {state.shape for state in states} == {(3, DIM)}
-        assert len({state.tobytes() for state in states}) == LAYERS + 1
-        unknown = "no output 'hidden.9'; it has: hidden, logits, hidden.0 to hidden.2"
-        with pytest.raises(RequestError, match=unknown):
-            model.hidden([[1]], layer=LAYERS + 7)
-
-
 def test_without_a_backend_the_best_one_is_taken_and_named(tiny: Path, monkeypatch: Any):
     monkeypatch.setattr("inferflow_runtime.backend.PREFERENCE", ("absent", "numpy"))
     with inferflow_core.load(tiny) as model:
@@ -150,6 +140,25 @@ def test_pull_fetches_through_the_source_that_the_path_names(tiny: Path):
     model = load(spec, catalog=catalog, pull=lambda *state: seen.append(state))
     model.close()
     assert (pulled, seen) == ([("shelf:x", "00")], [(1, 2)])
+
+
+def test_a_predefined_spec_may_name_what_its_authors_offer_today(tiny: Path):
+    class Shelf:
+        def pinned(self, reference: str) -> bool:
+            return False
+
+        def locate(self, reference: str, *, sha256: str | None = None) -> Path:
+            return tiny
+
+    catalog = Catalog()
+    catalog.add("source", "shelf", Shelf)
+    spec = write_spec(tiny.with_name("mine.toml"), 'path = "shelf:x"')
+    catalog.add("spec", "shelved", spec)
+    load("shelved", catalog=catalog).close()
+    with pytest.raises(SourceError, match="'shelf:x' is not pinned"):
+        load(spec, catalog=catalog)
+    with pytest.raises(SourceError, match="'shelf:y' is not pinned"):
+        load("shelved", catalog=catalog, set={"weights.path": "shelf:y"})
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,16 @@ def test_a_path_is_a_choice(hub: StubHub) -> None:
 
 SHARDED = ["model.safetensors.index.json", "model-00001-of-00002.safetensors"]
 SHARDED += ["model-00002-of-00002.safetensors"]
+PICKLED = ["pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin"]
+PICKLED += ["pytorch_model-00002-of-00002.bin"]
+
+
+def test_an_index_is_opened_by_its_folder(hub: StubHub) -> None:
+    files = {name: b"{}" for name in (*PICKLED, *SHARDED, "config.json")}
+    hub.add("owner/name", files)
+    folder = pull(f"{PINNED}:{PICKLED[0]}")
+    assert names(folder) == {*PICKLED, "config.json", store.MANIFEST}
+    assert HubSource().locate(f"{PINNED}:{PICKLED[0]}") == folder
 
 
 @pytest.mark.parametrize(
@@ -255,6 +265,8 @@ SHARDED += ["model-00002-of-00002.safetensors"]
         (["a/model.safetensors", "config.json", "a/q.gguf"], "a/q.gguf", [2]),
         (["x.fp16.safetensors", "x.safetensors", "config.json"], "x.fp16.safetensors", [2, 0]),
         (["stories15M.bin", "tokenizer.bin", "big.bin", "a.py"], "stories15M.bin", [0, 1]),
+        ([*PICKLED, *SHARDED, "config.json"], PICKLED[0], [6, 1, 2, 0]),
+        ([*PICKLED, *SHARDED, "config.json"], SHARDED[0], [6, 4, 5, 3]),
     ],
 )
 def test_what_is_chosen(files: list[str], path: str, chosen: list[int]) -> None:

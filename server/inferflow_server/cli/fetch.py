@@ -76,9 +76,9 @@ def find_remote(reference: str, overrides: Sequence[str], catalog: Catalog) -> R
     problems = Problems()
     weights = apply_overrides(spec.root, changes, problems).get("weights")
     problems.raise_if_any(spec.label)
-    path = _text(weights, "path") or ""
-    source = source_of_spec(path, catalog, spec=spec.label)
+    source = source_of_spec(weights, catalog, spec=spec.label)
     trusted = reference in catalog.names("spec") and not changes
+    path = _text(weights, "path") or ""
     return _unless_local(source, path, sha256=_text(weights, "sha256"), trusted=trusted)
 
 
