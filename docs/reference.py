@@ -80,8 +80,10 @@ def describe_entry(entry: Entry, obj: Any) -> Iterator[str]:
         text = obj.read_text("utf-8")
         comments = (line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
         yield next(comments, f"`{obj.name}`.")
-        if parent := tomllib.loads(text).get("extends"):
-            yield f"\nExtends `{parent}`."
+        table = tomllib.loads(text)
+        if parent := table.get("extends"):
+            path = table.get("weights", {}).get("path")
+            yield f"\nExtends `{parent}`." + (f" From `{path}`." if path else "")
         return
     yield inspect.getdoc(obj) or ""
     if dataclasses.is_dataclass(obj) and dataclasses.fields(obj):
