@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, cast
 
 from inferflow_core.axes import Axes, Axis, show
@@ -144,7 +145,7 @@ class Graph:
 def flatten(graph: Graph, entry: str) -> Iterator[Node]:
     """The nodes of an entry in order, Calls expanded: values of each Call get ids of their own."""
     body = graph.entries[entry]
-    fresh = _FreshIds(graph)
+    fresh = count(last_id(graph) + 1)
     for step in body.steps:
         if isinstance(step, Node):
             yield step
@@ -155,7 +156,7 @@ def flatten(graph: Graph, entry: str) -> Iterator[Node]:
         for node in function.nodes:
             for output in node.outputs:
                 if output.id not in names:
-                    names[output.id] = replace(output, id=fresh.next())
+                    names[output.id] = replace(output, id=next(fresh))
             inputs = tuple(_rename(item, names, step.prefix) for item in node.inputs)
             outputs = tuple(names[output.id] for output in node.outputs)
             path = f"{step.prefix}.{node.path}" if node.path else step.prefix
@@ -182,19 +183,17 @@ def _global(attr: Any, prefix: str) -> Any:
     return replace(attr, nodes=nodes)
 
 
-class _FreshIds:
-    def __init__(self, graph: Graph) -> None:
-        bodies = [node for f in graph.functions.values() for node in f.nodes]
-        steps = [step for body in graph.entries.values() for step in body.steps]
-        used = [v.id for node in bodies for v in node.outputs]
-        used += [v.id for f in graph.functions.values() for v in f.arguments]
-        used += [v.id for s in steps for v in (s.outputs if isinstance(s, Node) else s.results)]
-        used += [v.id for v in graph.inputs.values()]
-        self._last = max(used, default=0)
-
-    def next(self) -> int:
-        self._last += 1
-        return self._last
+def last_id(graph: Graph) -> int:
+    """The highest id of a Value, so that a pass can go on counting."""
+    steps = [step for body in graph.entries.values() for step in body.steps]
+    nodes = [node for f in graph.functions.values() for node in f.nodes]
+    nodes += [step for step in steps if isinstance(step, Node)]
+    rules = [rule for node in nodes if isinstance(rule := node.attrs.get("bias"), Function)]
+    values = [v for node in nodes for v in node.outputs]
+    values += [v for rule in rules for node in rule.nodes for v in node.outputs]
+    values += [v for f in (*graph.functions.values(), *rules) for v in f.arguments]
+    values += [v for step in steps if isinstance(step, Call) for v in step.results]
+    return max((v.id for v in (*values, *graph.inputs.values())), default=0)
 
 
 def reads_whole(graph: Graph, entry: str) -> bool:

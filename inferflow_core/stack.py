@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from inferflow_core.axes import Axis, Dims
 from inferflow_core.block import (
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 class Stack(Block):
     """One stack of layers. In a spec it is a table without `use`."""
 
+    kind: ClassVar[str] = "stack"
     embed: Embedding
     """From ids to vectors."""
     layers: tuple[Layer, ...] = layers_field()

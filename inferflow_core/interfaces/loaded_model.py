@@ -43,9 +43,14 @@ class LoadedModel(Protocol):
         ...
 
     def hidden(
-        self, ids: Sequence[Sequence[int]], *, token_types: Sequence[Sequence[int]] | None = None
+        self,
+        ids: Sequence[Sequence[int]],
+        *,
+        token_types: Sequence[Sequence[int]] | None = None,
+        layer: int | None = None,
     ) -> list[Array]:
-        """The states after the last norm: one float32 [len, hidden] a sequence."""
+        """The states after the last norm: one float32 [len, hidden] a sequence. `layer`: those
+        after so many layers instead (0: what goes into the first), before any norm of the end."""
         ...
 
     def generate(

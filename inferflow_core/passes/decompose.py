@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from inferflow_core.block import Param, State
-from inferflow_core.graph import Body, Call, Function, Graph, Node, Operand, Value
+from inferflow_core.graph import Body, Call, Function, Graph, Node, Operand, Value, last_id
 from inferflow_core.ops import PRIMITIVES
 from inferflow_core.optable import OpTable
 from inferflow_core.tracer import Traced, Tracer
@@ -16,7 +16,7 @@ from inferflow_core.tracer import Traced, Tracer
 def decompose(graph: Graph, table: OpTable, native: frozenset[str]) -> Graph:
     """The same graph in ops of `native`, primitives, and third-party ops that only have a
     numpy reference."""
-    rewriter = _Rewriter(table, native, graph.params, graph.states, _highest(graph))
+    rewriter = _Rewriter(table, native, graph.params, graph.states, last_id(graph))
     calls = [step for b in graph.entries.values() for step in b.steps if isinstance(step, Call)]
     prefixes = {call.function: call.prefix for call in calls}
     functions = {
@@ -25,17 +25,6 @@ def decompose(graph: Graph, table: OpTable, native: frozenset[str]) -> Graph:
     }
     entries = {name: Body(rewriter.steps(b.steps), b.outputs) for name, b in graph.entries.items()}
     return replace(graph, functions=functions, entries=entries)
-
-
-def _highest(graph: Graph) -> int:
-    steps = [step for body in graph.entries.values() for step in body.steps]
-    nodes = [node for f in graph.functions.values() for node in f.nodes]
-    nodes += [step for step in steps if isinstance(step, Node)]
-    biases = [node.attrs.get("bias") for node in nodes]
-    inner = [n for bias in biases if isinstance(bias, Function) for n in bias.nodes]
-    ids = [v.id for node in nodes + inner for v in node.outputs]
-    ids += [v.id for step in steps if isinstance(step, Call) for v in step.results]
-    return max([*ids, *(v.id for v in graph.inputs.values())], default=0)
 
 
 class _Rewriter(Tracer):

@@ -21,6 +21,7 @@ from inferflow_core.interfaces import (
     Weight,
 )
 from inferflow_core.optable import OpTable
+from inferflow_core.passes.tap import tap
 from inferflow_core.spec import Plan, Spec, resolve
 from inferflow_core.spec.binding import Bindings, bind, provided
 from inferflow_core.spec.names_files import find_names
@@ -68,10 +69,11 @@ def open_model(
         plan = network.plan
         run = plan.run
         chosen, why = choose_backend(run.backend, catalog)
-        states = network.graph.states.values()
+        graph = tap(network.graph)
+        states = graph.states.values()
         sizes = plan_sizes(run, network.context, states, free_memory())
         weights = bind_weights(network.bindings, checkpoint, catalog)
-        program = _compile(chosen, network.graph, weights, sizes)
+        program = _compile(chosen, graph, weights, sizes)
         resources.callback(program.close)
         tokenizer = cache(partial(open_tokenizer, checkpoint, plan.tokenizer, catalog))
         engine: Engine = catalog.get("engine", run.engine)(
@@ -81,7 +83,7 @@ def open_model(
             samplers=run.samplers,
             tokenizer=partial(_if_any, tokenizer),
             stop_ids=plan.generation.get("stop", ()),
-            outputs=network.graph.entries["step"].outputs,
+            outputs=graph.entries["step"].outputs,
             max_queue=run.max_queue,
             prefix_cache=run.prefix_cache and all(state.rewindable for state in states),
         )

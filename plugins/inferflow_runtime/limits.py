@@ -37,7 +37,9 @@ def check_rows(
 ) -> None:
     """Raises RequestError unless all sequences can be evaluated."""
     if output not in outputs:
-        has = ", ".join(sorted(outputs))
+        layers = sum(name.startswith("hidden.") for name in outputs)
+        named = sorted(name for name in outputs if not name.startswith("hidden."))
+        has = ", ".join([*named, *([f"hidden.0 to hidden.{layers - 1}"] if layers else [])])
         raise RequestError(f"this model has no output {output!r}; it has: {has}")
     if chunk is not None and chunk < 1:
         raise RequestError(f"chunk is {chunk}; at least 1", param="chunk")

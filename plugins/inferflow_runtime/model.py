@@ -66,10 +66,13 @@ class Model:
         ids: Sequence[Sequence[int]],
         *,
         token_types: Sequence[Sequence[int]] | None = None,
+        layer: int | None = None,
         chunk: int | None = None,
     ) -> list[Array]:
-        """float32 [len, hidden] for each sequence. Raises RequestError, EngineError."""
-        return self.engine.evaluate(ids, "hidden", token_types=token_types, chunk=chunk)
+        """float32 [len, hidden] for each sequence: after the last norm, or after `layer` layers
+        (0: what goes into the first). Raises RequestError, EngineError."""
+        output = "hidden" if layer is None else f"hidden.{layer}"
+        return self.engine.evaluate(ids, output, token_types=token_types, chunk=chunk)
 
     def generate(
         self,

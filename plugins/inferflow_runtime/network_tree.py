@@ -62,13 +62,13 @@ class _Tree:
             )
             for names, child, inner in _groups(block.children(dims))
         ]
-        place = f"{type(block).__module__}:{type(block).__qualname__}"
+        children += self._templates(shown, block, dims)
         count = sum(prod(each["shape"]) for each in params.values())
         return {
             "path": shown,
             "repeat": repeat,
             "kind": block.kind,
-            "entry": self.names.get((block.kind, place), type(block).__name__),
+            "entry": self._entry(block),
             "fields": _fields(block),
             "params": params,
             "states": {
@@ -79,6 +79,22 @@ class _Tree:
             "parameters": count + sum(each["parameters"] * each["repeat"] for each in children),
             "children": children,
         } | self._wiring(paths[0], block, dims)
+
+    def _entry(self, block: Block) -> str:
+        place = f"{type(block).__module__}:{type(block).__qualname__}"
+        return self.names.get((block.kind, place), type(block).__name__)
+
+    def _templates(self, shown: str, block: Block, dims: Dims) -> list[Node]:
+        """Blocks in fields that are no children: their weights are the block's own (an expert)."""
+        inside = {id(child) for child, _ in block.children(dims).values()}
+        found: list[Node] = []
+        for item in dataclasses.fields(block):  # pyright: ignore[reportArgumentType]
+            value = getattr(block, item.name)
+            if isinstance(value, Block) and id(value) not in inside:
+                about = {"kind": value.kind, "entry": self._entry(value), "fields": _fields(value)}
+                empty = {"params": {}, "states": {}, "tied": {}, "parameters": 0, "children": []}
+                found.append({"path": _join(shown, item.name), "repeat": 1, **about, **empty})
+        return found
 
     def _wiring(self, path: str, block: Block, dims: Dims) -> Node:
         if block.kind not in ("model", "layer"):

@@ -6,7 +6,7 @@ from typing import Any
 
 from inferflow_core.axes import Dims
 from inferflow_core.block import Block
-from inferflow_core.graph import Graph, Node, ParamRef, Value, flatten
+from inferflow_core.graph import Graph, Node, ParamRef, StateRef, Value, flatten
 
 Step = dict[str, Any]
 
@@ -108,7 +108,8 @@ def _steps(nodes: Iterable[Node], places: Mapping[str, str], columns: frozenset[
     found = _Steps(columns)
     nearest = sorted(places, key=len, reverse=True)
     for node in nodes:
-        unit = next((each for each in nearest if _within(node.path, places[each])), None)
+        owners = [node.path, *_paths(node)]
+        unit = next((u for o in owners for u in nearest if _within(o, places[u])), None)
         if unit is not None:
             last = len(found.steps) - 1
             again = last >= 0 and found.steps[last]["block"] == unit
@@ -129,8 +130,14 @@ def _values(node: Node) -> list[Value]:
     return [each for each in node.inputs if isinstance(each, Value)]
 
 
+def _paths(node: Node) -> list[str]:
+    """Those of the weights and caches that it uses: what an encoder writes into a decoder's layer
+    is that layer's."""
+    return [each.path for each in node.inputs if isinstance(each, ParamRef | StateRef)]
+
+
 def _note(node: Node) -> str:
     """A constant's number, a weight's name."""
-    names = [each.path.rpartition(".")[2] for each in node.inputs if isinstance(each, ParamRef)]
+    names = [path.rpartition(".")[2] for path in _paths(node)]
     numbers: Sequence[float] = node.attrs.get("numbers", ())
     return names[0] if names else f"{numbers[0]:.4g}" if len(numbers) == 1 else ""

@@ -142,8 +142,44 @@ def test_a_tied_head(draw: Draw, tiny: Path, tmp_path: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": True}))
     svg = draw(folder)
-    assert "head.weight = embed.tokens.weight (tied)" in texts(svg)
+    assert "weight = embed.tokens.weight" in texts(svg)
     assert len(svg.findall(f".//{SVG}path[@class='tied']")) == 1
+
+
+def test_an_encoder_and_a_decoder(draw: Draw, shared: Path) -> None:
+    """Beside each other; what the encoder gives leads to the block that keeps it."""
+    svg = draw(shared / "oracles" / "families" / "m2m100_418m" / "model")
+    shown = texts(svg)
+    assert [text for text in shown if text in ("encode", "step")] == ["encode", "step"]
+    assert "pre_norm  encoder.layers.0-2" in shown
+    assert "pre_norm  decoder.layers.0-1" in shown
+    assert "tokens.weight = encoder.embed.tokens.weight" in shown
+    assert len(svg.findall(f".//{SVG}path[@class='cross']")) == 1
+    assert "attention  cross" in shown
+    assert shown.index("encode") < shown.index("pre_norm  encoder.layers.0-2") < shown.index("step")
+
+
+def test_the_heads_of_an_encoder(draw: Draw, shared: Path) -> None:
+    svg = draw(shared / "oracles" / "families" / "bert_base_multilingual_cased" / "model")
+    shown = texts(svg)
+    heads = {"heads.mlm": "mlm_head", "heads.pooled": "pooler", "heads.nsp": "classifier"}
+    for path, entry in heads.items():
+        assert any(text.startswith(f"{entry}  {path}") for text in shown)
+    assert {"hidden R × 64", "mlm R × 640", "pooled S × 64", "nsp"} <= set(shown)
+    rows = heights(svg)
+    assert rows["layers.0-2"] < rows["heads.mlm"] == rows["heads.pooled"] < rows["heads.nsp"]
+
+
+def test_experts(draw: Draw, shared: Path) -> None:
+    """The expert is drawn, though its weights are those of the block around it."""
+    shown = texts(draw(shared / "oracles" / "families" / "deepseek_moe_16b_base" / "model"))
+    assert "experts 12" in shown
+    assert "top_k   k 3" in shown
+    assert "gated_mlp  expert   hidden 40 · act silu" in shown
+    assert [text for text in shown if text.startswith("pre_norm")] == [
+        "pre_norm  layers.0",
+        "pre_norm  layers.1-2",
+    ]
 
 
 def test_names_of_strangers_are_text(draw: Draw, tiny: Path, tmp_path: Path) -> None:

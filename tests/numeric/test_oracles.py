@@ -1,4 +1,5 @@
-"""Whole models against the stored results of reference implementations (../shared/oracles)."""
+"""GGUF, llama2.c and real models against the stored results of reference implementations
+(../shared/oracles); the families' checkpoints are beside this file, by kind of network."""
 
 import json
 from pathlib import Path
@@ -6,18 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracles import TOLERANCE
 
 import inferflow_core
 from inferflow_core.errors import SourceError
 
-FAMILIES = (
-    *("llama2_7b", "llama2_13b_chat", "open_llama_3b", "fusellm_7b", "yi_6b_200k", "yi_34b_chat"),
-    *("mistral_7b_instruct_v02", "mistral_7b_v01_swa"),
-)
 PLAIN = ("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0")
 BLOCKS = ("q2_k", "q3_k_m", "q4_k_m", "q5_k_m", "q6_k", "q8_0", "iq4_nl")
 MODELS = {
-    **{f: (f"families/{f}/model", f"families/{f}/ref/reference.npz") for f in FAMILIES},
     **{
         f"gguf_llama-{t}": (
             f"formats/gguf_llama/tiny-llama-{t}.gguf",
@@ -37,7 +34,6 @@ MODELS = {
         for t in ("shared", "unshared_gqa")
     },
 }
-TOLERANCE = 2e-3
 GREEDY: dict[str, Any] = {"temperature": 0.0, "ignore_stop_ids": True}
 
 

@@ -69,6 +69,16 @@ def test_a_file_finds_its_family_and_runs(tiny: Path):
         assert len(events) == 5
 
 
+def test_hidden_states_are_to_be_had_between_the_layers(tiny: Path):
+    with load(tiny) as model:
+        states = [model.hidden([[1, 2, 3]], layer=i)[0] for i in range(LAYERS + 1)]
+        assert {state.shape for state in states} == {(3, DIM)}
+        assert len({state.tobytes() for state in states}) == LAYERS + 1
+        unknown = "no output 'hidden.9'; it has: hidden, logits, hidden.0 to hidden.2"
+        with pytest.raises(RequestError, match=unknown):
+            model.hidden([[1]], layer=LAYERS + 7)
+
+
 def test_without_a_backend_the_best_one_is_taken_and_named(tiny: Path, monkeypatch: Any):
     monkeypatch.setattr("inferflow_runtime.backend.PREFERENCE", ("absent", "numpy"))
     with inferflow_core.load(tiny) as model:

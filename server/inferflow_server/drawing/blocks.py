@@ -59,8 +59,7 @@ def block_piece(node: Node, name: str, *, width: float = WIDTH, more: Sequence[s
     rects[node["path"]] = Rect(0, 0, width, height)
     style = node["kind"] if node["kind"] in KINDS else "other"
     frame = element("rect", x=0, y=0, width=width, height=height, rx=7, class_=f"block {style}")
-    hint = element("title", safe(f"{node['path']}: {node['parameters']:,} parameters"))
-    return Piece(width, height, element("g", hint, frame, *marks), width / 2, rects)
+    return Piece(width, height, element("g", _hint(node), frame, *marks), width / 2, rects)
 
 
 def layer_piece(node: Node, name: str) -> Piece:
@@ -90,7 +89,13 @@ def layer_piece(node: Node, name: str) -> Piece:
     marks.append(line([(left, height - INSIDE), (left, height)], "wire"))
     rects[node["path"]] = Rect(0, 0, width, height)
     frame = element("rect", x=0, y=0, width=width, height=height, rx=10, class_="layer")
-    return bracketed(Piece(width, height, frame + "".join(marks), left, rects), node["repeat"])
+    markup = element("g", _hint(node), frame, *marks)
+    return bracketed(Piece(width, height, markup, left, rects), node["repeat"])
+
+
+def _hint(node: Node) -> str:
+    """What a browser shows over a box."""
+    return element("title", safe(f"{node['path']}: {node['parameters']:,} parameters"))
 
 
 def _stops(steps: Sequence[Node], children: Mapping[str, Node]) -> Iterator[Stop]:

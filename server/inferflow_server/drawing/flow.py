@@ -4,8 +4,9 @@ What feeds the next row goes straight down; what is read further below runs alon
 residual stream.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from inferflow_server.drawing.piece import Piece, Rect
 from inferflow_server.drawing.svg import Point, element, label, line, width_of
@@ -30,6 +31,9 @@ class Stop:
     round: bool = False
     aside: bool = False
 
+    def reads(self, index: int) -> bool:
+        return any(one.source == index for one in self.inputs)
+
 
 def flow(stops: Sequence[Stop], *, gap: float) -> Piece:
     """The stops, each after those that feed it."""
@@ -50,7 +54,6 @@ class _Flow:
         self.marks: list[str] = []
         self.lanes: list[tuple[int, int, float]] = []
         self.rects: dict[int, Rect] = {}
-        self.tops: list[float] = []
         self._place()
 
     def _in(self, index: int, rank: int) -> bool:
@@ -60,31 +63,63 @@ class _Flow:
         """Rows under each other; x = 0 is the line that runs through."""
         y = self.gap
         for row in self.rows:
-            pieces = [self.stops[index].piece for index in row]
-            height = max(piece.height for piece in pieces)
-            x = -pieces[0].axis
-            if len(pieces) > 1:
-                x = -(sum(piece.width for piece in pieces) + BETWEEN * (len(pieces) - 1)) / 2
-            for index, piece in zip(row, pieces, strict=True):
-                self.rects[index] = Rect(x, y, piece.width, piece.height)
-                x += piece.width + BETWEEN
-            self.tops.append(y)
+            pieces = {index: self.stops[index].piece for index in row}
+            height = max(piece.height for piece in pieces.values())
+            for index, x in self._across(pieces).items():
+                self.rects[index] = Rect(x, y, pieces[index].width, pieces[index].height)
             y += height + self.gap
         self.bottom = y - self.gap
         for index, stop in enumerate(self.stops):
-            if stop.aside and stop.inputs[0].source is not None:
-                beside = self.rects[stop.inputs[0].source]
-                top = beside.bottom - stop.piece.height
-                self.rects[index] = Rect(
-                    beside.right + BETWEEN, top, stop.piece.width, stop.piece.height
-                )
+            if stop.aside:
+                x, y = self._beside(stop.inputs[0].source)
+                size = stop.piece.width, stop.piece.height
+                self.rects[index] = Rect(x + BETWEEN, y - stop.piece.height / 2, *size)
+
+    def _across(self, pieces: Mapping[int, Piece]) -> dict[int, float]:
+        """Each below what feeds it; side by side where that is too narrow."""
+        wanted = {index: self._wanted(index) for index in pieces}
+        widths = {index: self._room(index) for index in pieces}
+        order = sorted(pieces, key=lambda index: (wanted[index], index))
+        places = {index: wanted[index] - pieces[index].axis for index in order}
+        for left, right in pairwise(order):
+            if places[left] + widths[left] + BETWEEN > places[right] + 0.5:
+                break
+        else:
+            return places
+        total = sum(widths.values()) + BETWEEN * (len(pieces) - 1)
+        x = sum(wanted.values()) / len(wanted) - total / 2
+        for index in order:
+            places[index] = x
+            x += widths[index] + BETWEEN
+        return places
+
+    def _room(self, index: int) -> float:
+        """What stands aside of a stop takes room as well."""
+        asides = [s.piece.width + BETWEEN for s in self.stops if s.aside and s.reads(index)]
+        return self.stops[index].piece.width + sum(asides)
+
+    def _wanted(self, index: int) -> float:
+        sources = [self._out(one.source)[0] for one in self.stops[index].inputs]
+        return sum(sources) / len(sources) if sources else 0
+
+    def _beside(self, source: int | None) -> Point:
+        """Where what stands aside is joined: at the right end, or below a bracket."""
+        if source is None:
+            return 0, 0
+        rect = self.rects[source]
+        if self.stops[source].piece.bracketed:
+            return rect.right, rect.bottom + self.gap * 0.3
+        return rect.right, rect.middle[1]
 
     def piece(self) -> Piece:
         for index, stop in enumerate(self.stops):
             for one in stop.inputs:
-                if stop.aside and one.source is not None:
-                    x, y = self.rects[one.source].right, self.rects[index].middle[1]
-                    self.marks.append(line([(x, y), (x + BETWEEN - 3, y)], "wire", arrow=True))
+                if stop.aside:
+                    x, y = self._beside(one.source)
+                    start = [(x, y)]
+                    if one.source is not None and self.stops[one.source].piece.bracketed:
+                        start = [self._out(one.source), (self._out(one.source)[0], y)]
+                    self.marks.append(line([*start, (x + BETWEEN - 3, y)], "wire", arrow=True))
                 elif self.ranks[index] - self._rank(one.source) == 1:
                     self._straight(one, index)
                 else:
@@ -125,7 +160,9 @@ class _Flow:
             points = [start, (start[0], rect.middle[1]), (side, rect.middle[1])]
         self.marks.append(line(points, "wire", arrow=True))
         if one.text:
-            self.marks.append(label(end[0] + 7, turn + 3, one.text, "shape"))
+            bent = abs(start[0] - end[0]) >= 1
+            y = end[1] - 4 if bent else turn + 3
+            self.marks.append(label(end[0] + 7, y, one.text, "shape"))
 
     def _around(self, one: Input, index: int) -> None:
         """Along the right side, past the rows between."""
@@ -136,7 +173,7 @@ class _Flow:
             x += LANE
         self.lanes.append((first, last, x))
         start, end = self._out(one.source), self._into(index)
-        leave = start[1] + self.gap * 0.4
+        leave = start[1] + self.gap * 0.5
         self.marks.append(line([start, (start[0], leave)], "wire"))
         self.marks.append(element("circle", cx=start[0], cy=leave, r=2, class_="joint"))
         if self.stops[index].round:

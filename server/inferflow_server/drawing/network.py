@@ -30,7 +30,7 @@ BROAD = WIDTH + 2 * INSIDE + LANE + 4
 """As broad as most layers are."""
 LEFT = 24.0
 """Where lines of tied weights run."""
-LEGEND = "T: tokens of a step · R: rows that are asked for · × n: n equal ones, in order"
+LEGEND = "T: tokens of a step · R: rows asked for · S: sequences · × n: n equal ones, in order"
 
 
 def picture(report: Report) -> str:
@@ -88,16 +88,17 @@ class _Picture:
         self.marks: list[str] = []
         self.rects: dict[str, Rect] = {}
         self.width = self.height = 0.0
-        self.crossings: list[tuple[int, int]] = []
+        self.crossings: dict[tuple[int, int], None] = {}
         columns = [(entry, self._column(entry)) for entry in self.wiring]
         drawn = [(entry, piece) for entry, piece in columns if piece is not None]
         x = LEFT if self.ties else 0.0
+        top = 22.0 if len(drawn) > 1 else 0.0
         for entry, piece in drawn:
-            if len(drawn) > 1:
-                self.marks.append(label(x + piece.axis, -2, entry, "column", "middle"))
-            self.marks.append(piece.placed(x, 0))
-            self.rects |= piece.rects_at(x, 0)
-            self.width, self.height = x + piece.width, max(self.height, piece.height)
+            if top:
+                self.marks.append(label(x + piece.axis, top - 6, entry, "column", "middle"))
+            self.marks.append(piece.placed(x, top))
+            self.rects |= piece.rects_at(x, top)
+            self.width, self.height = x + piece.width, max(self.height, top + piece.height)
             x += piece.width + COLUMNS
         for source, target in self.crossings:
             self._cross(source, target)
@@ -122,6 +123,7 @@ class _Picture:
         silent = [index for index in here if not self._acts(index, steps)]
         stops: list[Stop] = [Stop(self._piece(index), ()) for index in silent]
         places = {index: number for number, index in enumerate(silent)}
+        last = -1
         made: list[int | None] = []
         """Step -> its stop; None where it is in another column."""
         for step in steps:
@@ -134,13 +136,16 @@ class _Picture:
             if item is not None and item in places:
                 made.append(places[item])
                 continue
-            if item is None:
-                stops.append(self._operator(step, inputs, stops))
+            if step["op"] == "output":
+                stops.append(_output(step, inputs, last))
+            elif item is None:
+                stops.append(Stop(operator(step), inputs, round=True))
             else:
                 shared = [Input(n) for n in range(len(silent)) if _stack(self.items[item].nodes[0])]
                 start = [] if inputs else [Input(None, "token ids T")]
                 stops.append(Stop(self._piece(item), [*start, *inputs, *shared]))
                 places[item] = len(stops) - 1
+            last = len(stops) - 1 if step["op"] != "output" else last
             made.append(len(stops) - 1)
         return flow(stops, gap=GAP) if here else None
 
@@ -152,25 +157,19 @@ class _Picture:
                 found.setdefault(source, Input(source, shape_text(one["shape"])))
         return list(found.values())
 
-    def _operator(self, step: Node, inputs: list[Input], stops: Sequence[Stop]) -> Stop:
-        if step["op"] != "output":
-            return Stop(operator(step), inputs, round=True)
-        read = inputs and any(inputs[0].source == i.source for stop in stops for i in stop.inputs)
-        text = step["note"] + (f" {inputs[0].text}" if read else "")
-        return Stop(words(text, "output", 12), inputs, aside=bool(read))
-
     def _note_crossing(self, steps: Sequence[Node], step: Node, target: int) -> None:
         for one in step["inputs"]:
             block = None if one["from"] is None else steps[one["from"]]["block"]
             source = None if block is None else self._item(block)
             if source is not None and source != target:
-                self.crossings.append((source, target))
+                self.crossings[source, target] = None
 
     def _piece(self, index: int) -> Piece:
         group = self.items[index]
         if len(group.nodes) == 1:
             node = group.nodes[0]
-            more = [f"{p} = {t} (tied)" for p, t in self.ties.items() if _below(p, node["path"])]
+            tied = [(p, t) for p, t in self.ties.items() if _below(p, node["path"])]
+            more = [f"{p.removeprefix(node['path'] + '.')} = {target}" for p, target in tied]
             if node["kind"] == "layer":
                 return layer_piece(node, node["path"])
             piece = block_piece(node, node["path"], width=BROAD, more=more)
@@ -218,6 +217,13 @@ class _Picture:
     def _rect(self, path: str) -> Rect | None:
         holders = [place for place in self.rects if _below(path, place)]
         return self.rects[max(holders, key=len)] if holders else None
+
+
+def _output(step: Node, inputs: list[Input], last: int) -> Stop:
+    """What the model gives: below the last block, or beside another."""
+    below = bool(inputs) and inputs[0].source == last
+    text = step["note"] if below or not inputs else f"{step['note']} {inputs[0].text}"
+    return Stop(words(text, "output", 12), inputs, aside=not below)
 
 
 def _in_order(entries: Mapping[str, Any]) -> list[str]:

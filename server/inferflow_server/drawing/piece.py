@@ -1,7 +1,7 @@
 """Pieces of a picture, put together by moving them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from inferflow_server.drawing.svg import Point, element, line, number
@@ -38,6 +38,7 @@ class Piece:
     markup: str
     axis: float
     rects: Mapping[str, Rect] = field(default_factory=dict[str, Rect])
+    bracketed: bool = False
 
     def placed(self, x: float, y: float) -> str:
         return element("g", self.markup, transform=f"translate({number(x)} {number(y)})")
@@ -56,4 +57,4 @@ def bracketed(piece: Piece, times: int) -> Piece:
     middle = piece.height / 2
     count = element("text", text, x=x + 15, y=middle + 5, class_="times")
     width = x + 15 + 10 * len(text)
-    return Piece(width, piece.height, piece.markup + bracket + count, piece.axis, piece.rects)
+    return replace(piece, width=width, markup=piece.markup + bracket + count, bracketed=True)
