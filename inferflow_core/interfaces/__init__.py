@@ -13,7 +13,7 @@ from inferflow_core.interfaces.backend import (
 from inferflow_core.interfaces.engine import Engine, Request, Stats, Stream, TokenEvent
 from inferflow_core.interfaces.loaded_model import LoadedModel
 from inferflow_core.interfaces.model_files import Checkpoint, Format, Loader, TensorInfo, Weight
-from inferflow_core.interfaces.program import Program, Sizes, Step, Ticket
+from inferflow_core.interfaces.program import Program, ProgramEntry, Sizes, Step, Ticket
 from inferflow_core.interfaces.sampler import Sampler, SampleStep
 from inferflow_core.interfaces.source import Source
 from inferflow_core.interfaces.tokenizer import StreamDecoder, Tokenizer, TokenizerEntry
@@ -31,6 +31,7 @@ __all__ = [
     "LoadedModel",
     "Loader",
     "Program",
+    "ProgramEntry",
     "Request",
     "SampleStep",
     "Sampler",

@@ -27,6 +27,8 @@ class Request:
     reuse_prefix: bool = True
     salt: str = ""
     """Cached prefixes are shared only among requests of equal salt."""
+    source: tuple[int, ...] = ()
+    """What an encoder-decoder reads; `ids` then are the beginning of what it writes."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,15 @@ class Engine(Protocol):
         ids: Sequence[Sequence[int]],
         output: str,
         *,
+        entry: str = "step",
         token_types: Sequence[Sequence[int]] | None = None,
+        source: Sequence[Sequence[int]] | None = None,
         chunk: int | None = None,
     ) -> list[Array]:
         """Runs sequences among the others and waits: `output` (`logits`, `hidden`) for every
-        token of each, float32 [length, width]. At most `chunk` tokens of one go into a step.
-        Raises RequestError, OverloadedError, EngineError."""
+        token of each, float32 [length, width]; of an output for the sequence [width]. `source` is
+        what an encoder-decoder reads for each; its `encode` is an `entry` too. At most `chunk`
+        tokens of one go into a step. Raises RequestError, OverloadedError, EngineError."""
         ...
 
     def stats(self) -> Stats: ...

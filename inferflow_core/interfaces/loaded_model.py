@@ -39,18 +39,34 @@ class LoadedModel(Protocol):
     def logits(
         self, ids: Sequence[Sequence[int]], *, encoder: Sequence[Sequence[int]] | None = None
     ) -> list[Array]:
-        """One float32 [len, vocab] a sequence."""
+        """One float32 [len, vocab] a sequence; `encoder` is what an encoder-decoder reads."""
         ...
 
     def hidden(
         self,
         ids: Sequence[Sequence[int]],
         *,
+        encoder: Sequence[Sequence[int]] | None = None,
         token_types: Sequence[Sequence[int]] | None = None,
         layer: int | None = None,
     ) -> list[Array]:
         """The states after the last norm: one float32 [len, hidden] a sequence. `layer`: those
         after so many layers instead (0: what goes into the first), before any norm of the end."""
+        ...
+
+    def encode(self, ids: Sequence[Sequence[int]], *, layer: int | None = None) -> list[Array]:
+        """The states of an encoder-decoder's encoder: one float32 [len, hidden] a sequence; `layer`
+        as in `hidden`."""
+        ...
+
+    def head(
+        self,
+        name: str,
+        ids: Sequence[Sequence[int]],
+        *,
+        token_types: Sequence[Sequence[int]] | None = None,
+    ) -> list[Array]:
+        """What a head of an encoder makes of each: float32 [len, width], or [width]."""
         ...
 
     def generate(

@@ -32,6 +32,16 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class ProgramEntry:
+    """What an engine must know of an entry of a program."""
+
+    outputs: Mapping[str, bool]
+    """Name -> whether it has a row for each sequence, instead of one for each of `out_rows`."""
+    whole: bool = False
+    """Whether a sequence must come in one step: its rows depend on later ones."""
+
+
+@dataclass(frozen=True)
 class Step:
     """One step's input: T tokens of S sequences, ragged; all arrays int32 unless said.
 

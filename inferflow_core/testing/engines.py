@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 from inferflow_core.errors import EngineError, RequestError
-from inferflow_core.interfaces import Engine, Request, Sizes, TokenEvent
+from inferflow_core.interfaces import Engine, ProgramEntry, Request, Sizes, TokenEvent
 from inferflow_core.testing.chain import VOCAB, ChainProgram, greedy_of, scores_of
 from inferflow_core.testing.registered import EntrySuite
 
@@ -35,7 +35,7 @@ class EngineSuite(EntrySuite):
             samplers=(self.catalog().get("sampler", "greedy")(),),
             tokenizer=lambda: None,
             stop_ids=(),
-            outputs=("logits",),
+            entries={"step": ProgramEntry({"logits": False})},
             max_queue=64,
             prefix_cache=True,
         )

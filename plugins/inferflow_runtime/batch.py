@@ -7,6 +7,7 @@ import numpy as np
 
 from inferflow_core.interfaces import Step
 from inferflow_runtime.scheduler import Chunk
+from inferflow_runtime.sequence import Sequence as Running
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -22,7 +23,9 @@ def assemble(chunks: Sequence[Chunk], page_tokens: int) -> tuple[Step, list[slic
         sequence = chunk.sequence
         begin = len(ids)
         ids += sequence.tokens[sequence.computed : sequence.computed + chunk.count]
-        if sequence.task.every_row:
+        if not sequence.task.output:
+            own = np.zeros(0, np.int32)
+        elif sequence.task.every_row:
             own = np.arange(begin, len(ids), dtype=np.int32)
         else:
             ends = chunk.count == sequence.remaining
@@ -42,19 +45,33 @@ def assemble(chunks: Sequence[Chunk], page_tokens: int) -> tuple[Step, list[slic
         seq_of=np.repeat(np.arange(len(chunks), dtype=np.int32), counts),
         offsets=offsets,
         lengths=lengths,
-        block_tables=_tables(chunks, -(-int(lengths.max()) // page_tokens)),
+        block_tables=_tables(
+            [chunk.sequence for chunk in chunks], -(-int(lengths.max()) // page_tokens)
+        ),
         out_rows=np.concatenate(wanted),
         token_types=_token_types(chunks),
+        entry=chunks[0].sequence.entry,
+        **_sources([chunk.sequence.source for chunk in chunks], page_tokens),
     )
     return step, rows
 
 
-def _tables(chunks: Sequence[Chunk], pages: int) -> Array:
-    tables = np.zeros((len(chunks), pages), np.int32)
-    for i, chunk in enumerate(chunks):
-        if chunk.sequence.table is not None:
-            tables[i] = chunk.sequence.table.row[:pages]
+def _tables(sequences: Sequence[Running], pages: int) -> Array:
+    tables = np.zeros((len(sequences), pages), np.int32)
+    for i, sequence in enumerate(sequences):
+        if sequence.table is not None:
+            tables[i] = sequence.table.row[:pages]
     return tables
+
+
+def _sources(sources: Sequence[Running | None], page_tokens: int) -> dict[str, Array]:
+    """The columns of what the encoder has read; none where there is no encoder."""
+    known = [source for source in sources if source is not None]
+    if not known:
+        return {}
+    lengths = np.array([len(source.tokens) for source in known], np.int32)
+    tables = _tables(known, -(-int(lengths.max()) // page_tokens))
+    return {"source_lengths": lengths, "source_tables": tables}
 
 
 def _token_types(chunks: Sequence[Chunk]) -> Array | None:

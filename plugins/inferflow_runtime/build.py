@@ -7,22 +7,24 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from inferflow_core.axes import SEQUENCES
 from inferflow_core.block import all_aliases, all_params
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import EngineError, InferflowError
-from inferflow_core.graph import Graph
+from inferflow_core.graph import Graph, reads_whole
 from inferflow_core.interfaces import (
     Backend,
     Checkpoint,
     Engine,
     Program,
+    ProgramEntry,
     Sizes,
     Tokenizer,
     Weight,
 )
 from inferflow_core.optable import OpTable
 from inferflow_core.passes.tap import tap
-from inferflow_core.spec import Plan, Spec, resolve
+from inferflow_core.spec import Plan, Run, Spec, resolve
 from inferflow_core.spec.binding import Bindings, bind, provided
 from inferflow_core.spec.names_files import find_names
 from inferflow_core.spec.names_reader import read_names
@@ -43,6 +45,29 @@ class Network:
     context: int
     bindings: Bindings
     graph: Graph
+
+    def sizes(self, run: Run, memory: int | None) -> Sizes:
+        """Raises UsageError; see `plan_sizes`."""
+        whole = any(entry.whole for entry in program_entries(self.graph).values())
+        states = self.graph.states.values()
+        return plan_sizes(run, self.context, states, memory, whole=whole)
+
+    @property
+    def keeps_prefixes(self) -> bool:
+        """Whether the cache of a sequence's beginning does for another with the same one."""
+        states = self.graph.states.values()
+        return all(state.rewindable for state in states) and not reads_whole(self.graph, "step")
+
+
+def program_entries(graph: Graph) -> dict[str, ProgramEntry]:
+    """What the engine must know of each entry."""
+    return {
+        name: ProgramEntry(
+            {key: value.axes[0] == SEQUENCES for key, value in body.outputs.items()},
+            whole=reads_whole(graph, name),
+        )
+        for name, body in graph.entries.items()
+    }
 
 
 def open_model(
@@ -70,8 +95,8 @@ def open_model(
         run = plan.run
         chosen, why = choose_backend(run.backend, catalog)
         graph = tap(network.graph)
-        states = graph.states.values()
-        sizes = plan_sizes(run, network.context, states, free_memory())
+        entries = program_entries(graph)
+        sizes = network.sizes(run, free_memory())
         weights = bind_weights(network.bindings, checkpoint, catalog)
         program = _compile(chosen, graph, weights, sizes)
         resources.callback(program.close)
@@ -83,9 +108,9 @@ def open_model(
             samplers=run.samplers,
             tokenizer=partial(_if_any, tokenizer),
             stop_ids=plan.generation.get("stop", ()),
-            outputs=graph.entries["step"].outputs,
+            entries=entries,
             max_queue=run.max_queue,
-            prefix_cache=run.prefix_cache and all(state.rewindable for state in states),
+            prefix_cache=run.prefix_cache and network.keeps_prefixes,
         )
         resources.callback(engine.close)
         return Model(

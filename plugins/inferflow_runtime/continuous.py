@@ -5,7 +5,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -20,6 +20,7 @@ from inferflow_core.interfaces import (
     Finding,
     LoadedModel,
     Program,
+    ProgramEntry,
     Request,
     Sampler,
     Sizes,
@@ -100,7 +101,7 @@ class ContinuousEngine:
         samplers: Sequence[Sampler] = (),
         tokenizer: Callable[[], Tokenizer | None] = lambda: None,
         stop_ids: Collection[int] = (),
-        outputs: Collection[str] = ("logits",),
+        entries: Mapping[str, ProgramEntry],
         max_queue: int = 256,
         prefix_cache: bool = True,
     ) -> None:
@@ -112,11 +113,12 @@ class ContinuousEngine:
         self._chain = SamplerChain(samplers)
         self._open_tokenizer = tokenizer
         self._own_stop_ids = frozenset(stop_ids)
-        self._outputs = frozenset(outputs)
+        self._entries = entries
         self._max_queue = max_queue
         self._prefix_cache = prefix_cache
-        self._scheduler = Scheduler(sizes)
-        self._stepper = Stepper(program, self._scheduler, self._chain, sizes.page_tokens)
+        whole = [name for name, entry in entries.items() if entry.whole]
+        self._scheduler = Scheduler(sizes, whole)
+        self._stepper = Stepper(program, entries, self._scheduler, self._chain, sizes.page_tokens)
         self._numbers = count(1)
         self._wake = threading.Condition()
         self._inbox: deque[seq.Sequence] = deque()
@@ -132,7 +134,13 @@ class ContinuousEngine:
     ) -> EventStream:
         """See `interfaces.Engine.submit`."""
         tokenizer = self._tokenizer
-        check_request(request, context=self.context, vocab=self._vocab, text=tokenizer is not None)
+        check_request(
+            request,
+            self._entries,
+            context=self.context,
+            vocab=self._vocab,
+            text=tokenizer is not None,
+        )
         events: SimpleQueue[TokenEvent] = SimpleQueue()
         stop_ids = frozenset[int]() if request.ignore_stop_ids else self._stop_ids
         tokens = list(request.ids)
@@ -146,9 +154,10 @@ class ContinuousEngine:
             deliver=sink or events.put,
         )
         keys = None
-        if self._prefix_cache and request.reuse_prefix:
+        if self._prefix_cache and request.reuse_prefix and not request.source:
             keys = PrefixKeys(tokens, self._sizes.page_tokens, salt=request.salt)
-        self._queue([seq.Sequence(task=task, tokens=tokens, keys=keys)])
+        source = _source(request.source) if request.source else None
+        self._queue([seq.Sequence(task=task, tokens=tokens, keys=keys, source=source)])
         return EventStream(
             next(self._numbers),
             events if sink is None else None,
@@ -161,18 +170,22 @@ class ContinuousEngine:
         ids: Sequence[Sequence[int]],
         output: str,
         *,
+        entry: str = "step",
         token_types: Sequence[Sequence[int]] | None = None,
+        source: Sequence[Sequence[int]] | None = None,
         chunk: int | None = None,
     ) -> list[Array]:
         """See `interfaces.Engine.evaluate`. No prefix is reused: every row is computed."""
         check_rows(
             ids,
+            source,
             token_types,
             output,
             chunk,
             context=self.context,
             vocab=self._vocab,
-            outputs=self._outputs,
+            entries=self._entries,
+            entry=entry,
         )
         results: list[Array] = []
         for first in range(0, len(ids), self.max_sequences):
@@ -185,6 +198,8 @@ class ContinuousEngine:
                     keys=None,
                     token_types=None if token_types is None else token_types[i],
                     chunk=chunk,
+                    entry=entry,
+                    source=None if source is None else _source(source[i]),
                 )
                 for i, task in zip(some, tasks, strict=True)
             ]
@@ -290,3 +305,7 @@ class ContinuousEngine:
     @property
     def _busy(self) -> bool:
         return bool(self._scheduler.running or self._scheduler.waiting)
+
+
+def _source(ids: Sequence[int]) -> seq.Sequence:
+    return seq.Sequence(task=seq.Encoding(), tokens=list(ids), keys=None, entry="encode")

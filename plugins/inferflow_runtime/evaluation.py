@@ -1,4 +1,4 @@
-"""An evaluation: a program's output for every token of a sequence."""
+"""An evaluation: a program's output for every token of a sequence, or for the sequence."""
 
 from concurrent.futures import Future
 from typing import Any
@@ -11,7 +11,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Evaluation:
-    """The task of one evaluated sequence; `result` becomes float32 [length, width]."""
+    """The task of one evaluated sequence; `result` becomes float32 [length, width], or [width]."""
 
     every_row = True
 
@@ -22,7 +22,7 @@ class Evaluation:
         self._parts: list[Array] = []
 
     def accept(self, rows: Array) -> None:
-        """The next tokens' rows, which the program may overwrite afterwards."""
+        """The next tokens' rows, or the sequence's one, which the program may overwrite."""
         self._parts.append(np.array(rows, np.float32))
 
     def finish(self) -> None:

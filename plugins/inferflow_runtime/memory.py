@@ -15,7 +15,7 @@ from inferflow_runtime.backend import choose_backend
 from inferflow_runtime.build import Network, plan_of, settle
 from inferflow_runtime.footprint import footprint_of
 from inferflow_runtime.look import looking
-from inferflow_runtime.sizes import free_memory, plan_sizes
+from inferflow_runtime.sizes import free_memory
 from inferflow_runtime.weights import unread_weights
 
 
@@ -87,12 +87,12 @@ def plan_memory(
 
     def longer(count: int) -> Sizes:
         context = count * sizes.page_tokens
-        return replace(sizes, pages=count + 1, context=context, max_sequences=1)
+        return replace(_with_pages(sizes, count + 1), context=context, max_sequences=1)
 
     def wider(count: int) -> Sizes:
-        return replace(sizes, pages=count * pages + 1, max_sequences=count)
+        return replace(_with_pages(sizes, count * pages + 1), max_sequences=count)
 
-    page_bytes = footprint.cache(replace(sizes, pages=1))
+    page_bytes = footprint.cache(_with_pages(sizes, 1))
     bounded = page_bytes > 0 and free is not None
     trained = plan.config.get("max_position_embeddings")
     return MemoryPlan(
@@ -117,22 +117,27 @@ def plan_memory(
     )
 
 
+def _with_pages(sizes: Sizes, pages: int) -> Sizes:
+    """As many for the encoder's tokens, where there is an encoder."""
+    return replace(sizes, pages=pages, source_pages=pages if sizes.source_pages else 0)
+
+
 def _sizes(network: Network, batch: int | None, free: int | None) -> Sizes:
     """Those of `batch` whole sequences; without it the engine's, and where it would refuse, those
     of one sequence."""
-    run, states = network.plan.run, network.graph.states.values()
+    run = network.plan.run
 
     def exactly(run: Run, count: int) -> Sizes:
         tokens = count * -(-network.context // run.page_tokens) * run.page_tokens
-        return plan_sizes(replace(run, cache_tokens=tokens), network.context, states, None)
+        return network.sizes(replace(run, cache_tokens=tokens), None)
 
     if batch is not None:
         return exactly(replace(run, max_sequences=batch), batch)
     try:
-        return plan_sizes(run, network.context, states, free)
+        return network.sizes(run, free)
     except UsageError:
         if run.cache_tokens is not None:
-            return plan_sizes(run, network.context, states, None)
+            return network.sizes(run, None)
         return exactly(run, 1)
 
 

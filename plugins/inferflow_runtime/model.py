@@ -56,23 +56,40 @@ class Model:
         encoder: Sequence[Sequence[int]] | None = None,
         chunk: int | None = None,
     ) -> list[Array]:
-        """float32 [len, vocab] for each sequence. Raises RequestError, EngineError."""
-        if encoder is not None:
-            raise RequestError(f"{self.name} has no encoder", param="encoder")
-        return self.engine.evaluate(ids, "logits", chunk=chunk)
+        """float32 [len, vocab] for each sequence; `encoder` is what an encoder-decoder reads for
+        each. Raises RequestError, EngineError."""
+        return self.engine.evaluate(ids, "logits", source=encoder, chunk=chunk)
 
     def hidden(
         self,
         ids: Sequence[Sequence[int]],
         *,
+        encoder: Sequence[Sequence[int]] | None = None,
         token_types: Sequence[Sequence[int]] | None = None,
         layer: int | None = None,
         chunk: int | None = None,
     ) -> list[Array]:
         """float32 [len, hidden] for each sequence: after the last norm, or after `layer` layers
         (0: what goes into the first). Raises RequestError, EngineError."""
-        output = "hidden" if layer is None else f"hidden.{layer}"
-        return self.engine.evaluate(ids, output, token_types=token_types, chunk=chunk)
+        return self.engine.evaluate(
+            ids, _hidden(layer), source=encoder, token_types=token_types, chunk=chunk
+        )
+
+    def encode(self, ids: Sequence[Sequence[int]], *, layer: int | None = None) -> list[Array]:
+        """float32 [len, hidden] for each sequence: the encoder's states, of an encoder-decoder;
+        `layer` as in `hidden`. Raises RequestError, EngineError."""
+        return self.engine.evaluate(ids, _hidden(layer), entry="encode")
+
+    def head(
+        self,
+        name: str,
+        ids: Sequence[Sequence[int]],
+        *,
+        token_types: Sequence[Sequence[int]] | None = None,
+    ) -> list[Array]:
+        """What an encoder's head of this name makes of each sequence: float32 [len, width], or
+        [width] where it is for the whole. Raises RequestError, EngineError."""
+        return self.engine.evaluate(ids, name, token_types=token_types)
 
     def generate(
         self,
@@ -126,3 +143,8 @@ class Model:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _hidden(layer: int | None) -> str:
+    """The output of the states after so many layers; None: after the last norm."""
+    return "hidden" if layer is None else f"hidden.{layer}"

@@ -1,7 +1,7 @@
 """Which tokens of which sequences go into the next step."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from inferflow_core.interfaces import Sizes
@@ -25,28 +25,37 @@ class Scheduler:
     prompts, then admits waiting sequences, first come first served. When pages run out, the
     youngest sequence gives its up and is computed again later; by the numeric law that changes
     nothing in its result.
+
+    A step runs one entry: sources that wait for the encoder go before all else. Sequences of the
+    entries in `whole` go into a step with all of their tokens, or not at all.
     """
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, whole: Collection[str] = ()) -> None:
         self._sizes = sizes
+        self._whole = frozenset(whole)
         self._most_running = min(sizes.max_sequences, sizes.max_tokens)
         self._most_pages = -(-sizes.context // sizes.page_tokens)
         self.pool = PagePool(sizes.pages)
+        self._source_pool = PagePool(max(1, sizes.source_pages))
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         """In the order of admission."""
 
     def plan(self) -> list[Chunk]:
-        """The next step: at most `max_tokens` tokens. Empty only if there is nothing to run."""
+        """The next step: at most `max_tokens` tokens of one entry. Empty only if there is nothing
+        to run."""
         chunks = self._decodes()
         room = self._sizes.max_tokens - len(chunks)
-        prompts = [s for s in self.running if s.remaining > 1]
+        prompts = [s for s in self.running if s.remaining > 1 or not s.ready]
         while len(prompts) < room and len(self.running) < self._most_running:
             admitted = self._admit()
             if admitted is None:
                 break
             prompts.append(admitted)
-        return chunks + _share(prompts, room)
+        sources = [s for s in map(_to_encode, self.running) if s is not None]
+        if sources:
+            return _fitting(sources, self._sizes.max_tokens)
+        return chunks + (_fitting if "step" in self._whole else _share)(prompts, room)
 
     def advance(self, sequence: Sequence, count: int) -> None:
         """Its next `count` tokens are in the cache; full pages are published."""
@@ -72,7 +81,8 @@ class Scheduler:
     def _decodes(self) -> list[Chunk]:
         chunks: list[Chunk] = []
         for sequence in list(self.running):
-            if sequence.remaining == 1 and len(chunks) < self._sizes.max_tokens:
+            ready = sequence.remaining == 1 and sequence.ready and sequence.entry == "step"
+            if ready and len(chunks) < self._sizes.max_tokens:
                 while sequence.table is not None and not sequence.table.reserve(
                     len(sequence.tokens)
                 ):
@@ -88,12 +98,13 @@ class Scheduler:
             return None
         sequence = self.waiting[0]
         tokens = len(sequence.tokens)
-        table = BlockTable(self.pool, self._sizes.page_tokens, self._most_pages)
+        table = self._table(sequence)
         if sequence.keys is not None:
             known = (tokens - 1) // self._sizes.page_tokens
             table.share(self.pool.find(sequence.keys.upto(known)))
         shared = table.count
-        if not table.reserve(tokens, spare=len(self.running)):
+        spare = len(self.running) if sequence.entry == "step" else 0
+        if not table.reserve(tokens, spare=spare) or not self._reserve_source(sequence):
             table.release()
             return None
         sequence.table = table
@@ -102,6 +113,21 @@ class Scheduler:
             sequence.reused = sequence.computed
         self.running.append(self.waiting.popleft())
         return sequence
+
+    def _table(self, sequence: Sequence) -> BlockTable:
+        pool = self.pool if sequence.entry == "step" else self._source_pool
+        return BlockTable(pool, self._sizes.page_tokens, self._most_pages)
+
+    def _reserve_source(self, sequence: Sequence) -> bool:
+        """Pages for all of what the encoder reads."""
+        source = sequence.source
+        if source is None:
+            return True
+        table = self._table(source)
+        if not table.reserve(len(source.tokens)):
+            return False
+        source.table = table
+        return True
 
     def _preempt(self, sequence: Sequence) -> None:
         self.running.remove(sequence)
@@ -114,6 +140,27 @@ class Scheduler:
         if sequence.table is not None:
             sequence.table.release()
             sequence.table = None
+        if sequence.source is not None:
+            self._release(sequence.source)
+            sequence.source.computed = 0
+
+
+def _to_encode(sequence: Sequence) -> Sequence | None:
+    """What the encoder is still to read of a running sequence."""
+    if sequence.entry == "encode":
+        return sequence
+    return None if sequence.ready else sequence.source
+
+
+def _fitting(sequences: list[Sequence], room: int) -> list[Chunk]:
+    """Whole sequences, the first that come, as many as there is room for."""
+    chunks: list[Chunk] = []
+    for sequence in sequences:
+        if sequence.remaining > room:
+            break
+        chunks.append(Chunk(sequence, sequence.remaining))
+        room -= sequence.remaining
+    return chunks
 
 
 def _share(prompts: list[Sequence], room: int) -> list[Chunk]:

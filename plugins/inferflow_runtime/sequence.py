@@ -13,7 +13,7 @@ class Task(Protocol):
     but for `cancelled`, which anybody may set."""
 
     output: str
-    """The program's output that it needs: of every token, or of the last one only."""
+    """The program's output that it needs: of every token, of the last one only, or of none."""
     every_row: bool
     cancelled: bool
 
@@ -46,7 +46,30 @@ class Sequence:
     computed: int = 0
     reused: int | None = None
     """Tokens that the prefix cache gave when it was first admitted."""
+    entry: str = "step"
+    """The entry of the program that its tokens go to."""
+    source: "Sequence | None" = None
+    """What the encoder reads for it: a sequence of entry `encode` that is computed first."""
 
     @property
     def remaining(self) -> int:
         return len(self.tokens) - self.computed
+
+    @property
+    def ready(self) -> bool:
+        """Whether its source, if it has one, has been encoded."""
+        return self.source is None or not self.source.remaining
+
+
+class Encoding:
+    """The task of a source: no rows of it are wanted, its sequence has the events."""
+
+    output = ""
+    every_row = False
+    cancelled = False
+
+    def restart(self) -> None:
+        """It is computed again."""
+
+    def end(self, reason: str, error: str | None = None) -> None:
+        """Its sequence has ended."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 
-from inferflow_core.block import State, TokenState
+from inferflow_core.block import SourceState, State, TokenState
 from inferflow_core.errors import UsageError
 from inferflow_core.interfaces import Sizes
 from inferflow_core.spec import Run
@@ -18,15 +18,21 @@ CACHE_SHARE = 4
 GROUPS = Path("/sys/fs/cgroup")
 
 
-def plan_sizes(run: Run, context: int, states: Iterable[State], memory: int | None) -> Sizes:
-    """`memory`: free bytes, None if unknown. Raises UsageError where one sequence of `context`
+def plan_sizes(
+    run: Run, context: int, states: Iterable[State], memory: int | None, *, whole: bool = False
+) -> Sizes:
+    """`memory`: free bytes, None if unknown; `whole`: sequences come in one step. An encoder's
+    tokens have as many pages as a decoder's. Raises UsageError where one sequence of `context`
     tokens has no room."""
     page = run.page_tokens
+    states = list(states)
     page_bytes = page * sum(
         4 * prod(axis.length for axis in state.axes)
         for state in states
-        if isinstance(state, TokenState)
+        if isinstance(state, TokenState | SourceState)
     )
+    has_source = any(isinstance(state, SourceState) for state in states)
+    step_tokens = max(run.step_tokens, context) if whole else run.step_tokens
     least = -(-context // page)
     if run.cache_tokens is not None:
         pages = run.cache_tokens // page
@@ -50,11 +56,12 @@ def plan_sizes(run: Run, context: int, states: Iterable[State], memory: int | No
     return Sizes(
         pages=pages + 1,
         page_tokens=page,
-        max_tokens=run.step_tokens,
-        max_sequences=min(run.max_sequences, run.step_tokens),
+        max_tokens=step_tokens,
+        max_sequences=min(run.max_sequences, step_tokens),
         context=context,
         threads=run.threads,
         cache=run.cache,
+        source_pages=pages + 1 if has_source else 0,
     )
 
 

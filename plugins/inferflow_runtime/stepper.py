@@ -1,13 +1,13 @@
 """One step of the engine: from the scheduler's plan to what each sequence makes of its rows."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from inferflow_core.errors import InferflowError
-from inferflow_core.interfaces import Program
+from inferflow_core.interfaces import Program, ProgramEntry
 from inferflow_runtime.batch import assemble
 from inferflow_runtime.evaluation import Evaluation
 from inferflow_runtime.generation import Generation
@@ -24,9 +24,15 @@ class Stepper:
     """Used in the engine's thread only. What it raises comes from the program."""
 
     def __init__(
-        self, program: Program, scheduler: Scheduler, chain: SamplerChain, page_tokens: int
+        self,
+        program: Program,
+        entries: Mapping[str, ProgramEntry],
+        scheduler: Scheduler,
+        chain: SamplerChain,
+        page_tokens: int,
     ) -> None:
         self.steps = 0
+        self._entries = entries
         self._program = program
         self._scheduler = scheduler
         self._chain = chain
@@ -47,12 +53,14 @@ class Stepper:
         self.steps += 1
         drawing: list[tuple[Running, Generation]] = []
         drawn_rows: list[int] = []
-        for chunk, part in zip(chunks, rows, strict=True):
+        per_sequence = self._entries[step.entry].outputs
+        for place, (chunk, part) in enumerate(zip(chunks, rows, strict=True)):
             sequence = chunk.sequence
             self._scheduler.advance(sequence, chunk.count)
             match sequence.task:
                 case Evaluation() as task:
-                    task.accept(outputs[task.output][part])
+                    own = place if per_sequence[task.output] else part
+                    task.accept(outputs[task.output][own])
                     if not sequence.remaining:
                         self._scheduler.remove(sequence)
                         task.finish()

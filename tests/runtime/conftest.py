@@ -16,9 +16,10 @@ from inferflow_samplers.temperature import Temperature
 from inferflow_samplers.top_k import TopK
 from inferflow_samplers.top_p import TopP
 
-from inferflow_core.interfaces import Sizes, Step, TokenEvent
+from inferflow_core.interfaces import ProgramEntry, Sizes, Step, TokenEvent
 
 VOCAB = 40
+ENTRIES = {"step": ProgramEntry({"logits": False, "hidden": False})}
 
 
 def logits_of(history: Sequence[int]) -> np.ndarray[Any, Any]:
@@ -157,9 +158,7 @@ def make() -> Iterator[Make]:
         program = program or FakeProgram(sizes)
         options.setdefault("samplers", (Temperature(), TopK(), TopP(), MinP()))
         options.setdefault("tokenizer", Letters)
-        engine = ContinuousEngine(
-            program, sizes=sizes, vocab=VOCAB, outputs=("logits", "hidden"), **options
-        )
+        engine = ContinuousEngine(program, sizes=sizes, vocab=VOCAB, entries=ENTRIES, **options)
         engines.append(engine)
         return engine, program
 
