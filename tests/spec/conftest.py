@@ -1,15 +1,12 @@
-"""A small world for specs: a catalog of fake plugins, and one made from the shared vocabulary."""
+"""A small world for specs: a catalog of fake plugins."""
 
-import dataclasses
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import pytest
 
-from inferflow_core import block as blocks
 from inferflow_core.block import FFN, Act, Head, Layer, Mixer, Model, Norm, Position, layers_field
 from inferflow_core.catalog import Catalog, Entry
 from inferflow_core.table import Table
@@ -88,22 +85,6 @@ class Top:
         return "" if values["limit"] > 0 else "limit must be above 0"
 
 
-def _fill(catalog: Catalog) -> Catalog:
-    """The names beside blocks that a spec may need."""
-    for name in ("greedy", "temperature", "top_k", "tfs", "typical", "top_p", "min_p", "fsd"):
-        catalog.add("sampler", name, Top)
-    for kind, names in {
-        "names": ("hf_llama", "gguf", "llama2c"),
-        "loader": ("safetensors", "gguf"),
-        "tokenizer": ("tokenizer_json",),
-        "backend": ("numpy", "cpu"),
-        "engine": ("continuous",),
-    }.items():
-        for name in names:
-            catalog.add(kind, name, object())
-    return catalog
-
-
 @pytest.fixture
 def toys() -> Catalog:
     """Fake blocks, samplers and names, and two plugins in a bad way (`xyz.*`)."""
@@ -124,7 +105,18 @@ def toys() -> Catalog:
         ("head", "linear_head", ToyHead),
     ):
         catalog.add(kind, name, cls)
-    return _fill(catalog)
+    for name in ("greedy", "temperature", "top_k", "tfs", "typical", "top_p", "min_p", "fsd"):
+        catalog.add("sampler", name, Top)
+    for kind, names in {
+        "names": ("hf_llama", "gguf", "llama2c"),
+        "loader": ("safetensors", "gguf"),
+        "tokenizer": ("tokenizer_json",),
+        "backend": ("numpy", "cpu"),
+        "engine": ("continuous",),
+    }.items():
+        for name in names:
+            catalog.add(kind, name, object())
+    return catalog
 
 
 @pytest.fixture
@@ -137,69 +129,3 @@ def add_spec(toys: Catalog, tmp_path: Path) -> Callable[[str, str], None]:
         toys.add("spec", name, file)
 
     return add
-
-
-@pytest.fixture(scope="session")
-def vocabulary(shared: Path) -> Catalog:
-    """The whole vocabulary of SPECS.md as fake blocks, with all families and name maps."""
-    catalog = Catalog([], disabled=())
-    words = tomllib.loads((shared / "specs/vocabulary.toml").read_text("utf-8"))
-    stack = _dataclass("stack", (), words.pop("stack")["stack"], None)
-    kinds = (Norm, Position, Mixer, FFN, blocks.Router, Layer, blocks.Embedding, Head, Model)
-    bases: dict[str, type] = {kind.kind: kind for kind in kinds}
-    for kind, entries in words.items():
-        for name, fields in entries.items():
-            catalog.add(kind, name, _dataclass(name, (bases[kind],), fields, stack))
-    for file in (shared / "specs/families").glob("*.toml"):
-        catalog.add("spec", file.stem, file)
-    for file in (shared / "specs/names").glob("*.toml"):
-        if file.stem not in ("hf_llama", "gguf", "llama2c"):
-            catalog.add("names", file.stem, file)
-    return _fill(catalog)
-
-
-def _dataclass(
-    name: str, bases: tuple[type, ...], words: dict[str, str], stack: type | None
-) -> type:
-    fields: list[Any] = []
-    for key, text in words.items():
-        kind, _, default = (part.strip() for part in text.split(" |")[0].partition("="))
-        if kind == "layer":
-            fields.append(("layers", tuple[Layer, ...], layers_field()))
-        elif key != "depth":
-            hint = _hint(kind, stack)
-            fields.append((key, hint, *_default(kind, default)))
-    made = dataclasses.make_dataclass(name, fields, bases=bases, frozen=True, kw_only=True)
-    made.__module__ = __name__
-    return made
-
-
-def _hint(kind: str, stack: type | None) -> Any:
-    kinds: dict[str, Any] = {
-        "bool": bool,
-        "int": int | None,
-        "float": float | None,
-        "str": str,
-        "act": Annotated[str, "act"],
-        "table": Table | None,
-        "stack": stack,
-        "bool|auto": bool | Literal["auto"],
-        "dict[head]": Mapping[str, Head],
-        "ffn": FFN | None,
-    }
-    if kind in kinds:
-        return kinds[kind]
-    if "|" in kind:
-        return Literal[tuple(kind.split("|"))]
-    return getattr(blocks, kind.title()) | None
-
-
-def _default(kind: str, text: str) -> tuple[Any, ...]:
-    if not text:
-        return ()
-    words = {"none": None, "true": True, "false": False}
-    if text in words and "|" not in kind:
-        return (words[text],)
-    if kind in ("int", "float"):
-        return (float(text) if kind == "float" else int(text),)
-    return (words.get(text, text) if kind == "bool|auto" else text,)

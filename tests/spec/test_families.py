@@ -1,4 +1,4 @@
-"""The language on every family: ours with the real blocks, all of them with a fake vocabulary."""
+"""The language on every family: its reference config through its spec to blocks."""
 
 import json
 import tomllib
@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from inferflow_core.block import Block
 from inferflow_core.catalog import Catalog
+from inferflow_core.optable import OpTable
 from inferflow_core.spec import Plan, check, find_family, parse_spec, read_spec, resolve, show
+from inferflow_core.testing.blocks import entry_name
+from inferflow_core.tracer import trace
 
 FAMILIES = {
     "aquila_chat2_34b": "llama",
@@ -126,7 +130,7 @@ def config_of(shared: Path) -> Callable[[str], dict[str, Any]]:
     return read
 
 
-def _fact(plan: Plan, path: str) -> Any:
+def _fact(plan: Plan, path: str, catalog: Catalog) -> Any:
     if path == "names":
         return plan.names
     table, _, key = path.partition(".")
@@ -137,32 +141,38 @@ def _fact(plan: Plan, path: str) -> Any:
         value = value.layers[int(table[5:] or 0)]
     for part in key.split(".") if key else ():
         value = value[part] if part == "nsp" else getattr(value, part)
-    return type(value).__name__ if hasattr(value, "forward") else value
+    return entry_name(value, catalog) if isinstance(value, Block) else value
 
 
+@pytest.mark.installed
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_resolves(
-    name: str, vocabulary: Catalog, config_of: Callable[[str], dict[str, Any]]
+    name: str, installed: Catalog, config_of: Callable[[str], dict[str, Any]]
 ) -> None:
     config = config_of(name)
-    family = find_family(config, "hf", vocabulary)
+    family = find_family(config, "hf", installed)
     assert family == FAMILIES[name]
-    plan = resolve(read_spec(family, vocabulary), config=config, source="hf", catalog=vocabulary)
+    plan = resolve(read_spec(family, installed), config=config, source="hf", catalog=installed)
     facts = FACTS.get(name, {})
-    assert {path: _fact(plan, path) for path in facts} == facts
-    again = resolve(parse_spec(show(plan), vocabulary), config={}, source="hf", catalog=vocabulary)
+    assert {path: _fact(plan, path, installed) for path in facts} == facts
+    again = resolve(parse_spec(show(plan), installed), config={}, source="hf", catalog=installed)
     assert again.model == plan.model
+    model = plan.model.decide(lambda path: True)
+    graph = trace(model, model.dims(64), OpTable(installed))
+    assert graph.entries.keys() == model.entries().keys()
 
 
+@pytest.mark.installed
 @pytest.mark.parametrize("family", sorted(set(FAMILIES.values())))
 def test_every_family_passes_the_check_without_a_checkpoint(
-    family: str, vocabulary: Catalog
+    family: str, installed: Catalog
 ) -> None:
-    check(read_spec(family, vocabulary), vocabulary)
+    check(read_spec(family, installed), installed)
 
 
+@pytest.mark.installed
 @pytest.mark.parametrize("name", LLAMA_LINE)
-def test_llama_line_resolves_with_the_real_blocks(
+def test_llama_line_takes_its_numbers_from_the_config(
     name: str, installed: Catalog, config_of: Callable[[str], dict[str, Any]]
 ) -> None:
     config = config_of(name)
