@@ -11,7 +11,7 @@ from typing import Any
 
 from inferflow_server.cli.scaffold import KINDS, Package
 
-from inferflow_core import block, interfaces, ops, optable, shapes, testing
+from inferflow_core import block, composites, interfaces, ops, optable, shapes, testing
 from inferflow_core.catalog import GROUPS, HOME, Catalog
 from inferflow_core.spec.entries import BLOCK_KINDS
 from inferflow_core.testing.registered import EntrySuite
@@ -99,7 +99,7 @@ def page(kind: str) -> Iterator[str]:
         yield from suite(SUITES[kind])
     if kind == "op":
         yield "\n## Ops of a block\n\nWhat `ops` has of itself, in `forward`:\n"
-        yield code("ops.pyi", stub(ops.Ops))
+        yield code("ops.pyi", "\n\n\n".join(map(stub, (ops.Ops, composites.Composites))))
     if kind in KINDS:
         yield from example(kind)
     catalog = Catalog()

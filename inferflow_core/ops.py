@@ -1,8 +1,8 @@
 """Ops: the handle through which a block computes.
 
-A backend must run the primitives; the composites (`rms_norm`, `rope`, `glu` ...) decompose into
-them (`decompositions.py`), and a backend may run natively those that pay. An op of a third party
-is reached with `ops.op("xyz.name")(...)`.
+A backend must run the primitives, which are here; the composites (`composites.py`) decompose into
+them, and a backend may run natively those that pay. An op of a third party is reached with
+`ops.op("xyz.name")(...)`.
 
 Shapes are written [rows, ..., channels]; elementwise ops broadcast as numpy does. Params and states
 are opaque handles: `value(w)` makes a small float param a tensor.
@@ -10,12 +10,12 @@ are opaque handles: `value(w)` makes a small float param a tensor.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from inferflow_core.axes import Axis
+from inferflow_core.composites import Composites
 from inferflow_core.errors import UnknownEntry, nearest
 
 if TYPE_CHECKING:
@@ -49,12 +49,8 @@ PRIMITIVES = frozenset(
 """What every backend must run."""
 
 
-class Ops(ABC):
+class Ops(Composites):
     """The op vocabulary. A subclass says what applying an op means: run it, or record it."""
-
-    @abstractmethod
-    def apply(self, op: str, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
-        """One op: its tensor, or a tuple of tensors, or None for `append`."""
 
     def scope(self, path: str) -> AbstractContextManager[None]:
         """The path of the block that is running, for messages."""
@@ -264,76 +260,6 @@ class Ops(ABC):
         For sequences that are whole in a step.
         """
         return self.apply("pool", [x, ctx.offsets], {"how": how})
-
-    # --- composites ---------------------------------------------------------------------------
-
-    def mean(self, x: Tensor) -> Tensor:
-        return self.apply("mean", [x], {})
-
-    def sigmoid(self, x: Tensor) -> Tensor:
-        return self.apply("sigmoid", [x], {})
-
-    def softmax(self, x: Tensor) -> Tensor:
-        """Over the last axis."""
-        return self.apply("softmax", [x], {})
-
-    def activation(self, x: Tensor, act: str) -> Tensor:
-        """One of `block.ACTIVATIONS`."""
-        return self.apply("activation", [x], {"act": act})
-
-    def glu(
-        self,
-        gate: Tensor,
-        up: Tensor,
-        act: str,
-        *,
-        limit: float | None = None,
-        up_offset: float = 0.0,
-    ) -> Tensor:
-        """act(gate) * (up + up_offset); `limit` clamps gate above and up on both sides first."""
-        return self.apply("glu", [gate, up], {"act": act, "limit": limit, "up_offset": up_offset})
-
-    def softcap(self, x: Tensor, cap: float) -> Tensor:
-        """cap * tanh(x / cap)."""
-        return self.apply("softcap", [x], {"cap": cap})
-
-    def clamp(self, x: Tensor, low: float, high: float) -> Tensor:
-        return self.apply("clamp", [x], {"low": low, "high": high})
-
-    def rms_norm(
-        self, x: Tensor, weight: Any = None, *, eps: float = 1e-5, unit_offset: bool = False
-    ) -> Tensor:
-        """x / sqrt(mean(x^2) + eps), times weight, or with `unit_offset` times (1 + weight)."""
-        return self.apply("rms_norm", [x, weight], {"eps": eps, "unit_offset": unit_offset})
-
-    def layer_norm(
-        self,
-        x: Tensor,
-        weight: Any = None,
-        bias: Any = None,
-        *,
-        eps: float = 1e-5,
-        unit_offset: bool = False,
-    ) -> Tensor:
-        """(x - mean) / sqrt(variance + eps), times weight or (1 + weight), plus bias."""
-        return self.apply("layer_norm", [x, weight, bias], {"eps": eps, "unit_offset": unit_offset})
-
-    def rope(
-        self,
-        x: Tensor,
-        positions: Tensor,
-        frequencies: Sequence[float],
-        *,
-        interleaved: bool = False,
-        scale: float = 1.0,
-    ) -> Tensor:
-        """Rotates the first 2*len(frequencies) channels of x [T, heads, width] (Su et al. 2021).
-
-        Pair i turns by position * frequencies[i]; cosine and sine are multiplied by `scale`.
-        Pairs are (i, i + n) or, interleaved, (2i, 2i + 1).
-        """
-        attrs = {"frequencies": tuple(frequencies), "interleaved": interleaved, "scale": scale}
-        return self.apply("rope", [x, positions], attrs)
 
 
 def linear(ops: Ops, w: Scope, x: Tensor) -> Tensor:
