@@ -6,8 +6,11 @@ InternLM's model, the model cards of Phi-2, XVERSE, Falcon and MiniCPM, and Llam
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from inferflow_runtime.build import open_tokenizer
+from inferflow_runtime.reference import open_checkpoint
 from inferflow_server.cli.ls import find_predefined
 from inferflow_tokenizers.chat_template import TemplateRenderer
 
@@ -105,3 +108,19 @@ def test_a_template_writes_what_its_authors_code_writes(
 def test_every_template_has_its_prompt_here(installed: Catalog) -> None:
     names = {one.name for one in find_predefined(installed) if template_of(one.name, installed)}
     assert names == set(PROMPTS)
+
+
+@pytest.mark.installed
+def test_the_prefix_of_chatglm2_is_written_by_its_template(
+    installed: Catalog, shared: Path
+) -> None:
+    """`[gMASK]` and `sop` as its tokenizer would put them, and then the text as it would cut it."""
+    folder = shared / "oracles" / "families" / "chatglm2_6b" / "model"
+    template = template_of("chatglm2-6b", installed)
+    tokenizer = open_tokenizer(
+        open_checkpoint(folder, {}, installed), {"chat": template}, installed
+    )
+    prompt = "[Round 1]\n\n问：Hi\n\n答："
+    assert tokenizer.encode_chat(TALK[:1]) == tokenizer.encode(prompt)
+    assert len(tokenizer.encode(prompt)) == len(tokenizer.encode(prompt, special=False)) + 2
+    tokenizer.close()
