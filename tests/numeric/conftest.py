@@ -32,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     cases = [
         pytest.param((name, form, backend), id=f"{name}-{oracles.suffix_of(form)}-{backend}")
-        for name, form in oracles.of_network(metafunc.module.NETWORK)
+        for name, form in oracles.of_network(vars(metafunc.module)["NETWORK"])
         for backend in ("numpy", "cpu")
     ]
     metafunc.parametrize("opened", cases, indirect=True)
