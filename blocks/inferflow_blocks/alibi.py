@@ -16,6 +16,8 @@ class Alibi(Position):
 
     max_bias: float = 8.0
     """Exponent of the last slope: with 2^n heads the slopes are 2^(-max_bias * i / 2^n)."""
+    scale: float = 1.0
+    """Multiplies the slopes."""
 
     def slopes(self, heads: int) -> list[float]:
         """Where heads are no power of two, those of the lower power and every second one of the
@@ -23,7 +25,7 @@ class Alibi(Position):
         lower = 2 ** math.floor(math.log2(heads))
         slopes = [2 ** (-self.max_bias * (i + 1) / lower) for i in range(lower)]
         between = [2 ** (-self.max_bias * (i + 0.5) / lower) for i in range(heads - lower)]
-        return slopes + between
+        return [self.scale * slope for slope in slopes + between]
 
     def score_bias(
         self, ops: Ops, w: Scope, ctx: Context, *, heads: int

@@ -14,8 +14,9 @@ class Plan:
     """What will run.
 
     `names` is the name of the name map for this source. `weights`, `tokenizer` and `generation`
-    hold the keys that have a value; `generation["stop"]` is a tuple of ids. `filled` has all
-    tables with defaults filled in, each value with its origin (`show` prints it).
+    hold the keys that have a value; `generation["stop"]` is a tuple of ids. `config` is the
+    checkpoint's, and for keys that it lacks the spec's `[config]`. `filled` has all tables with
+    defaults filled in, each value with its origin (`show` prints it).
     """
 
     name: str

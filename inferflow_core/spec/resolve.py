@@ -7,6 +7,7 @@ from inferflow_core.catalog import Catalog
 from inferflow_core.errors import nearest
 from inferflow_core.spec.build import Builder, Built, Nothing
 from inferflow_core.spec.check import check_tables
+from inferflow_core.spec.config import FilledConfig
 from inferflow_core.spec.merge import Spec
 from inferflow_core.spec.nodes import Node, Section
 from inferflow_core.spec.overrides import ORIGIN, Overrides, apply_overrides
@@ -61,7 +62,7 @@ def resolve(
         generation=_present(done["generation"].value),
         run=cast("Run", done["run"].value),
         source=source,
-        config=config,
+        config=FilledConfig(config, values),
         filled=Section({name: one.filled for name, one in done.items()}, "", spec.label),
         chain=spec.chain,
     )

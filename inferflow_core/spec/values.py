@@ -58,6 +58,17 @@ class Values:
         self.asked: set[str] = set()
         """Config keys that some value has asked for."""
 
+    def defaults(self) -> list[str]:
+        """The keys of `[config]`."""
+        table = self._root.get("config")
+        return [*table.items] if isinstance(table, Section) else []
+
+    def default(self, key: str) -> Any:
+        """What `[config]` says for a key, None if nothing. Raises Wrong."""
+        node = written(self._root.get("config"), key)
+        found = None if node is None else self.value(node, None)
+        return found.value if isinstance(found, Datum) else None
+
     def value(self, node: Node, layer: LayerIndex | None) -> Value:
         """The node evaluated as far as its own form. Raises Wrong."""
         self._spent += 1
@@ -134,8 +145,7 @@ class Values:
             return found
         if optional:
             return None
-        own = [*defaults.items] if isinstance(defaults, Section) else []
-        close = nearest(key, [*self._config, *own])
+        close = nearest(key, [*self._config, *self.defaults()])
         raise Wrong(node.at, f"the checkpoint's config has no {key!r}.{close}")
 
     def _of_model(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from inferflow_core.spec.config import FilledConfig
 from inferflow_core.spec.nodes import Array, Datum, Section
 from inferflow_core.spec.problems import Wrong
 from inferflow_core.spec.reader import read_text
@@ -242,3 +243,15 @@ def test_origins_tell_file_and_checkpoint() -> None:
         "file ${config.b} <- file [config]",
         "file",
     ]
+
+
+def test_the_plans_config_is_the_checkpoints_and_what_the_spec_supplies() -> None:
+    text = "spec = 1\n[config]\nkv = '${config.heads}'\nheads = 9\nlost = '${config.nowhere}'\n"
+    root = read_text(text + "none = '${none}'\nbase.theta = 7.0\n", "t").root
+    config = FilledConfig(CONFIG, Values(root, CONFIG, "hf"))
+    assert config["heads"] == config["kv"] == 8
+    assert config["base.theta"] == 7.0
+    for key in ("lost", "none", "other", "null"):
+        assert key not in config
+    assert dict(config) == {**{k: v for k, v in CONFIG.items() if v is not None}, "kv": 8}
+    assert len(config) == len(CONFIG)
