@@ -90,7 +90,7 @@ def bind(
     """Binds a checkpoint's tensors to a model's params.
 
     `aliases` lead from tied paths to the params that hold their weights; `config` answers
-    `groups = "${config.x}"`; `where` names the checkpoint in errors. Raises BindingError with
+    `groups = "${config.x}"` and tells of quantized files; `where` names the checkpoint in errors. Raises BindingError with
     everything that does not fit, SpecError where `groups` cannot be resolved.
     """
     shapes = {path: param.shape for path, param in params.items() if path not in aliases}
@@ -98,7 +98,7 @@ def bind(
     for info in tensors.values():
         binder.add(info)
     bound = {path: binder.bindings_of(path) for path in shapes}
-    binder.report.check(where, names, shapes, tensors)
+    binder.report.check(where, names, shapes, tensors, config)
     return Bindings(
         params={path: bindings[0] for path, bindings in bound.items()},
         duplicates=tuple(second for bindings in bound.values() for second in bindings[1:]),

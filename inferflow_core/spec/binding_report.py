@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 from inferflow_core.errors import BindingError
 from inferflow_core.interfaces import TensorInfo
 from inferflow_core.spec.names import NameMap
+from inferflow_core.spec.problems import one_line
+from inferflow_core.spec.references import look_up
 
 Shape = tuple[int, ...]
 
@@ -35,6 +38,7 @@ class Report:
         names: NameMap,
         shapes: Mapping[str, Shape],
         tensors: Mapping[str, TensorInfo],
+        config: Mapping[str, Any],
     ) -> None:
         """Raises BindingError if anything was reported."""
         if not (self.strays or self.wrong or self.incomplete or self.unbound):
@@ -53,7 +57,7 @@ class Report:
         message += _section("params without a tensor", self.unbound, self._unbound(names, shapes))
         message += _section("of the wrong shape", self.wrong, self.wrong.__getitem__)
         message += _section("incomplete", self.incomplete, self.incomplete.__getitem__)
-        raise BindingError("\n".join(message))
+        raise BindingError("\n".join(message), hint=_quantized(config))
 
     def _stray(self, names: NameMap, shapes: Mapping[str, Shape]) -> Callable[[str], str]:
         keys = [rule.key.text for rule in names.rules]
@@ -78,6 +82,17 @@ class Report:
             return f"{written(shapes[path])} expected {wanted}{_nearest(expected[0], self.strays)}"
 
         return describe
+
+
+def _quantized(config: Mapping[str, Any]) -> str | None:
+    """What to do where a checkpoint says that its numbers are packed in a way of their own."""
+    method = look_up(config, "quantization_config.quant_method")
+    if not isinstance(method, str):
+        return None
+    return (
+        f"Its config says that the weights are quantized by {one_line(method, 40)!r}; tensors "
+        "packed like that are not read. Take the model in bf16 or another plain type."
+    )
 
 
 def written(shape: Shape) -> str:

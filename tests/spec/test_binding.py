@@ -224,3 +224,16 @@ def test_provided_paths_answer_what_a_checkpoint_has():
     names = NameMap("m", rules, ignore=("a.bias",))
     paths = provided(names, ["a.weight", "a.bias", "ab", "e.0", "e.1", "nothing"])
     assert paths == {"x.weight", "y", "z", "s"}
+
+
+def test_a_quantized_file_that_does_not_fit_is_told_why():
+    config = {"quantization_config": {"quant_method": "mx\x1bfp4"}}
+    with pytest.raises(BindingError) as caught:
+        run([], {"x": (1,)}, {"x_blocks": (1,)}, config=config)
+    assert caught.value.hint is not None
+    assert "quantized by 'mx fp4'" in caught.value.hint
+    run([rule("x", "x")], {"x": (1,)}, {"x": (1,)}, config=config)
+    for other in ({}, {"quantization_config": 4}, {"quantization_config": {"quant_method": [1]}}):
+        with pytest.raises(BindingError) as caught:
+            run([], {"x": (1,)}, {}, config=other)
+        assert caught.value.hint is None
