@@ -90,8 +90,9 @@ def bind(
     """Binds a checkpoint's tensors to a model's params.
 
     `aliases` lead from tied paths to the params that hold their weights; `config` answers
-    `groups = "${config.x}"` and tells of quantized files; `where` names the checkpoint in errors. Raises BindingError with
-    everything that does not fit, SpecError where `groups` cannot be resolved.
+    `groups = "${config.x}"` and tells of quantized files; `where` names the checkpoint in errors.
+    Raises BindingError with everything that does not fit, SpecError where `groups` cannot be
+    resolved.
     """
     shapes = {path: param.shape for path, param in params.items() if path not in aliases}
     binder = _Binder(names, shapes, aliases, config)

@@ -1,4 +1,4 @@
-"""deepseek_v2 (V2, V2-Lite), deepseek_v3 (V3, R1); name maps hf_deepseek_v2, hf_deepseek_v3."""
+"""deepseek_v2 (V2, V2-Lite), deepseek_v3 (V3, R1); hf_deepseek_v2 and hf_deepseek_v3"""
 
 from pathlib import Path
 from typing import Any
