@@ -56,9 +56,7 @@ V3: dict[str, dict[str, Any]] = {
 @each_size
 @pytest.mark.parametrize("variant", V2)
 def test_v2_agrees(tmp_path: Path, variant: str, seed: int, depth: int, backend: str) -> None:
-    model = DeepseekV2ForCausalLM(
-        DeepseekV2Config(**LATENT | V2[variant], num_hidden_layers=depth)
-    )
+    model = DeepseekV2ForCausalLM(DeepseekV2Config(**LATENT | V2[variant], num_hidden_layers=depth))
     compare(save(model, tmp_path, seed), model, prompts(seed=seed), backend=backend)
 
 

@@ -25,7 +25,10 @@ from inferflow_core.spec.field_types import (
 from inferflow_core.stack import Stack
 
 REQUIRED = "required"
-OURS = {"model.encoder_only.heads": "may be absent (docs/adr/0016)"}
+OURS = {
+    "model.encoder_only.heads": "may be absent (docs/adr/0016)",
+    "position.alibi.scale": "Falcon's RW models (docs/adr/0017)",
+}
 """What the vocabulary does not have, or has otherwise, and the decision that says why."""
 
 
