@@ -145,7 +145,7 @@ def longrope(rope: Rope, scaling: Mapping[str, Any], count: int, run_context: in
     """LongRoPE (Ding et al. 2024): a factor a pair, `long` if the declared context needs it."""
     trained = rope.trained(scaling)
     factors = scaling["long_factor" if run_context > trained else "short_factor"]
-    factor = (rope.context or trained) / trained
+    factor = scaling.get("factor") or (rope.context or trained) / trained
     scale = scaling.get("attention_factor")
     if scale is None:
         scale = 1.0 if factor <= 1 else math.sqrt(1 + math.log(factor) / math.log(trained))

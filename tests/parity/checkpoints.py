@@ -52,7 +52,7 @@ def save(model: Any, folder: Path, seed: int) -> Path:
     """
     numbers = torch.Generator().manual_seed(seed)
     done: set[int] = set()
-    model.float().eval()
+    model.float().eval().set_attn_implementation("eager")
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
             if not tensor.is_floating_point() or tensor.data_ptr() in done:

@@ -179,7 +179,7 @@ def test_llama_line_takes_its_numbers_from_the_config(
     family = find_family(config, "hf", installed)
     assert family == FAMILIES[name]
     plan = resolve(read_spec(family, installed), config=config, source="hf", catalog=installed)
-    assert plan.names == "hf_llama"
+    assert plan.names == ("hf_mistral" if family == "mistral" else "hf_llama")
     model: Any = plan.model
     assert len(model.layers) == config["num_hidden_layers"]
     assert model.hidden == config["hidden_size"]

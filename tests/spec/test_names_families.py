@@ -52,7 +52,8 @@ def test_every_tensor_of_a_family_has_a_place_of_its_own(shared, family):
 MAPS = (
     *("gguf", "gguf_gemma", "hf_baichuan", "hf_baichuan2", "hf_bert", "hf_bloom", "hf_chatglm2"),
     *("hf_deepseek_moe", "hf_falcon", "hf_falcon_grouped", "hf_llama", "hf_m2m100", "hf_mixtral"),
-    *("hf_opt", "hf_phi", "llama2c"),
+    *("hf_opt", "hf_phi", "llama2c", "gguf_gemma2", "gguf_phi3", "hf_gemma2", "hf_gemma3"),
+    *("hf_mistral", "hf_phi3", "hf_qwen2_moe"),
 )
 
 
