@@ -89,7 +89,13 @@ class ModelFileError(InferflowError):
 
 
 class BindingError(InferflowError):
+    """`misfits` counts the tensors and params that have no place, where that was the trouble."""
+
     exit_code = 5
+
+    def __init__(self, message: str, *, hint: str | None = None, misfits: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.misfits = misfits
 
 
 class ShapeError(InferflowError):

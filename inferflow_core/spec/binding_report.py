@@ -13,8 +13,8 @@ from inferflow_core.spec.references import look_up
 
 Shape = tuple[int, ...]
 
-SHOWN = 5
-"""Lines of each sort; the counts tell of the rest."""
+SHOWN = 12
+"""Lines of each sort; the counts tell of the rest. What differs only in a number is one line."""
 
 
 @dataclass
@@ -51,13 +51,13 @@ class Report:
             f"{len(self.wrong) + len(self.incomplete)} do not fit "
             f"({len(tensors) - bad - len(self.ignored)} bound, {len(self.ignored)} ignored)"
         ]
-        message += _section(
-            "tensors that lead to no param", self.strays, self._stray(names, shapes)
-        )
-        message += _section("params without a tensor", self.unbound, self._unbound(names, shapes))
-        message += _section("of the wrong shape", self.wrong, self.wrong.__getitem__)
-        message += _section("incomplete", self.incomplete, self.incomplete.__getitem__)
-        raise BindingError("\n".join(message), hint=_quantized(config))
+        title, stray = "tensors that lead to no param", self._stray(names, shapes)
+        message += section(title, self.strays, stray, alike=_without_numbers_and_end)
+        message += section("params without a tensor", self.unbound, self._unbound(names, shapes))
+        message += section("of the wrong shape", self.wrong, self.wrong.__getitem__)
+        message += section("incomplete", self.incomplete, self.incomplete.__getitem__)
+        misfits = bad + len(self.unbound) + len(self.incomplete)
+        raise BindingError("\n".join(message), hint=_quantized(config), misfits=misfits)
 
     def _stray(self, names: NameMap, shapes: Mapping[str, Shape]) -> Callable[[str], str]:
         keys = [rule.key.text for rule in names.rules]
@@ -99,15 +99,39 @@ def written(shape: Shape) -> str:
     return f"[{', '.join(map(str, shape))}]"
 
 
-def _section(
-    title: str, items: Mapping[str, object] | Sequence[str], describe: Callable[[str], str]
+def section(
+    title: str,
+    items: Mapping[str, object] | Sequence[str],
+    describe: Callable[[str], str],
+    *,
+    alike: Callable[[str], str] | None = None,
 ) -> list[str]:
+    """A title and a line for each item. Of those that are alike (default: but for numbers) the
+    first stands for all."""
     if not items:
         return []
-    shown = {_printable(item): describe(item) for item in list(items)[:SHOWN]}
-    width = max(map(len, shown))
-    lines = [f"  {title}:", *(f"    {item:<{width}}  {text}" for item, text in shown.items())]
-    return lines + ([f"    … and {len(items) - SHOWN} more"] if len(items) > SHOWN else [])
+    groups: dict[str, list[str]] = {}
+    for item in items:
+        groups.setdefault((alike or _without_numbers)(item), []).append(item)
+    shown = list(groups.values())[:SHOWN]
+    width = max(len(_printable(first)) for first, *_ in shown)
+    lines = [f"  {title}:"]
+    for first, *others in shown:
+        more = f" (and {len(others)} like it)" if others else ""
+        lines.append(f"    {_printable(first):<{width}}  {describe(first)}{more}".rstrip())
+    rest = len(items) - sum(map(len, shown))
+    return lines + ([f"    … and {rest} more"] if rest else [])
+
+
+def _without_numbers(name: str) -> str:
+    return ".".join("{i}" if part.isdecimal() else part for part in name.split("."))
+
+
+def _without_numbers_and_end(name: str) -> str:
+    """A weight and its bias are alike."""
+    generic = _without_numbers(name)
+    stem, _, end = generic.rpartition(".")
+    return f"{stem}.{{p}}" if end in ("weight", "bias") else generic
 
 
 def _printable(name: str) -> str:
@@ -122,8 +146,4 @@ def _nearest(name: str, others: Iterable[str]) -> str:
 
 def _generic(names: NameMap, tensor: str) -> str:
     """A tensor's name in the form of a map's keys."""
-    components = names.spellings(tensor)[-1].split(".")
-    generic = ["{i}" if component.isdecimal() else component for component in components]
-    if generic[-1] in ("weight", "bias"):
-        generic[-1] = "{p}"
-    return ".".join(generic)
+    return _without_numbers_and_end(names.spellings(tensor)[-1])

@@ -175,7 +175,7 @@ def test_wrong_splits(params, tensor, operations, message):
     assert message in str(caught.value)
 
 
-def test_the_report_counts_and_shows_five_of_each_with_nearest_names():
+def test_the_report_counts_and_shows_what_is_alike_once_with_nearest_names():
     rules = [rule("l.{i}.attn.q_proj.{p}", "layers.{i}.q.{p}"), rule("norm.weight", "norm.weight")]
     params = {f"layers.{i}.q.weight": (2, 2) for i in range(7)} | {
         "norm.weight": (2,),
@@ -193,18 +193,24 @@ def test_the_report_counts_and_shows_five_of_each_with_nearest_names():
         "file does not fit the model by name map 'm': 8 of 10 tensors lead to no param, "
         "8 of 9 params have no tensor, 1 do not fit (0 bound, 1 ignored)",
         "  tensors that lead to no param:",
-        *(f"    l.{i}.attn.q_prj.weight  {near}" for i in range(5)),
-        "    … and 3 more",
+        f"    l.0.attn.q_prj.weight  {near} (and 6 like it)",
+        "    l.0.attn.q_proj.bias   leads to layers.0.q.bias, which the model does not have; "
+        "nearest: layers.0.q.weight",
         "  params without a tensor:",
-        *(
-            f"    layers.{i}.q.weight  [2, 2] expected 'l.{i}.attn.q_proj.weight'; "
-            f"nearest: l.{i}.attn.q_prj.weight"
-            for i in range(5)
-        ),
-        "    … and 3 more",
+        "    layers.0.q.weight  [2, 2] expected 'l.0.attn.q_proj.weight'; "
+        "nearest: l.0.attn.q_prj.weight (and 6 like it)",
+        "    odd                [1] no entry of the map leads to it",
         "  of the wrong shape:",
         "    norm.weight  is [3]; norm.weight needs [2]",
     ]
+
+
+def test_of_many_sorts_the_first_are_shown():
+    with pytest.raises(BindingError) as caught:
+        run([], {f"odd_{name}": (1,) for name in "abcdefghijklmn"}, {})
+    lines = str(caught.value).splitlines()
+    assert " ".join(lines[-2].split()) == "odd_l [1] no entry of the map leads to it"
+    assert lines[-1] == "    … and 2 more"
 
 
 def test_a_param_that_no_rule_leads_to_says_so():

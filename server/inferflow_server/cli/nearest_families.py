@@ -1,7 +1,8 @@
 """Which families come nearest to a checkpoint that none matches: by the names of its tensors."""
 
+from collections.abc import Iterable, Sequence
 from contextlib import closing
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from inferflow_core.catalog import Catalog
@@ -9,29 +10,45 @@ from inferflow_core.errors import InferflowError
 from inferflow_core.interfaces import Checkpoint
 from inferflow_core.spec import Spec, read_spec
 from inferflow_core.spec.merge import read_entry
+from inferflow_core.spec.names import NameMap
+from inferflow_core.spec.names_files import find_names
 from inferflow_core.spec.names_reader import read_names
 from inferflow_core.spec.nodes import Leaf, Node, Section
 
-MOST = 3
+
+@dataclass(frozen=True)
+class Near:
+    """A family by one of its name maps: the tensors that no entry is for, and how many of all end
+    as some entry does."""
+
+    family: str
+    chain: Sequence[str]
+    strays: Sequence[str]
+    alike: int
+    tensors: int
+
+    @property
+    def known(self) -> int:
+        return self.tensors - len(self.strays)
 
 
-def nearest_families(path: Path, catalog: Catalog) -> list[tuple[str, int, int]]:
-    """The families whose name maps know most of the tensors: name, tensors known, tensors in all.
-
-    Of equal ones those come first that the others extend. A family that cannot be read, or has no
-    map for this kind of file, is left out.
-    """
-    found: list[tuple[int, int, str, int]] = []
+def nearest_families(path: Path, catalog: Catalog) -> list[Near]:
+    """The nearest first. A family that cannot be read, or has no map for this kind of file, is left
+    out; of equals, one that changes no other comes first."""
+    found: list[Near] = []
     with closing(_open(path, catalog)) as checkpoint:
         for name in catalog.names("spec"):
             try:
                 if read_entry(name, catalog).match:
                     spec = read_spec(name, catalog)
-                    known = _known(spec, checkpoint, catalog)
-                    found.append((-known, len(spec.chain), name, len(checkpoint.tensors)))
+                    found += [
+                        Near(name, spec.chain, *_counts(rules, checkpoint.tensors))
+                        for rules in _maps(spec, checkpoint.source, catalog)
+                    ]
             except InferflowError:
                 continue
-    return [(name, -known, total) for known, _, name, total in sorted(found)[:MOST]]
+    best = sorted(found, key=lambda each: (-each.known, -each.alike, len(each.chain), each.family))
+    return list({each.family: each for each in reversed(best)}.values())[::-1]
 
 
 def _open(path: Path, catalog: Catalog) -> Checkpoint:
@@ -39,11 +56,35 @@ def _open(path: Path, catalog: Catalog) -> Checkpoint:
     return next(loader for loader in loaders if loader.recognises(path)).open(path)
 
 
-def _known(spec: Spec, checkpoint: Checkpoint, catalog: Catalog) -> int:
+def _maps(spec: Spec, source: str, catalog: Catalog) -> list[NameMap]:
+    """Every map that the spec may name for this kind of file."""
     names: Node | None = spec.root
-    for key in ("weights", "names", checkpoint.source):
-        names = names.get(key) if isinstance(names, Section) else names
-    if not isinstance(names, Leaf):
-        return 0
-    rules = read_names(str(names.value), partial(catalog.get, "names"))
-    return sum(1 for tensor in checkpoint.tensors if rules.ignores(tensor) or rules.match(tensor))
+    for key in ("weights", "names"):
+        names = names.get(key) if isinstance(names, Section) else None
+    if isinstance(names, Section) and not names.is_case:
+        names = names.get(source)
+    return [read_names(name, find_names(catalog)) for name in _texts(names)]
+
+
+def _texts(node: Node | None) -> list[str]:
+    """What a value may become: itself, or a branch of its `case`."""
+    if isinstance(node, Leaf):
+        return [str(node.value)]
+    if not isinstance(node, Section):
+        return []
+    of = node.get("of")
+    branches = [*(of.items.values() if isinstance(of, Section) else ()), node.get("else")]
+    return [text for branch in branches for text in _texts(branch)]
+
+
+def _counts(rules: NameMap, tensors: Iterable[str]) -> tuple[list[str], int, int]:
+    names = list(tensors)
+    strays = [name for name in names if not rules.ignores(name) and not rules.match(name)]
+    ends = {_end(rule.key.text) for rule in rules.rules}
+    return strays, sum(1 for name in names if _end(name) in ends), len(names)
+
+
+def _end(name: str) -> str:
+    """The last word that is no `weight` or `bias`, with what stands before it."""
+    parts = [part for part in name.split(".") if part not in ("weight", "bias", "{p}")]
+    return ".".join(parts[-2:])

@@ -9,14 +9,13 @@ from typing import Any
 
 import click
 
-from inferflow_core.catalog import Catalog
-from inferflow_core.errors import InferflowError, UnknownEntry, UsageError
-from inferflow_core.spec import Plan, to_json
+from inferflow_core.errors import UnknownEntry, UsageError
+from inferflow_core.spec import to_json
 from inferflow_server.atomic import replacing
 from inferflow_server.cli.model import registered
-from inferflow_server.cli.nearest_families import nearest_families
 from inferflow_server.cli.options import debug_option, json_option
 from inferflow_server.cli.output import note, print_json
+from inferflow_server.cli.placing import Fitted, fitted, key_lines, nearest_that_fits
 
 
 @click.command("init")
@@ -32,8 +31,11 @@ def command(path: Path, out: Path | None, family: str | None, force: bool, as_js
     """Write the spec that a checkpoint would be used with: a folder, a .gguf or a llama2.c .bin.
 
     It extends the family that the checkpoint belongs to and names the weights; comments say which
-    numbers are taken from where. Nothing is written unless every tensor has its place. Of a
-    checkpoint of no known family, --family NAME says which tensors and keys have none there.
+    numbers are taken from where, and which keys of the config nobody read. Nothing is written
+    unless every tensor has its place.
+
+    Of a checkpoint of no known family the nearest is tried, or --family NAME. Where it does not
+    fit, the answer is what has no place there: tensors, weights of the network, config keys.
 
     \b
     Examples:
@@ -47,35 +49,26 @@ def command(path: Path, out: Path | None, family: str | None, force: bool, as_js
     if out is not None and out.exists() and not force:
         raise UsageError(f"{out} is there already", hint="--force replaces it")
     catalog, _ = registered()
-    engine = catalog.get("engine", "continuous")
     if family is not None:
         catalog.entry("spec", family)
-    forced = {} if family is None else {"set": [f"weights.path={json.dumps(str(path))}"]}
     try:
-        network = engine.inspect(family or str(path), catalog=catalog, **forced)
-    except UnknownEntry as error:
-        raise UnknownEntry(error.message, hint=_families(catalog, path)) from error
-    text = _text(network.plan, _relative(path, out), _no_tokenizer(engine, path, family, catalog))
+        found = fitted(path, family, catalog)
+    except UnknownEntry as unknown:
+        found = nearest_that_fits(path, unknown, catalog)
+        note(
+            f"{unknown.message}\nEvery tensor has its place in {found.family!r}, which is what is "
+            "written. Shapes cannot tell whether it computes the same: compare with a reference."
+        )
+    text = spec_text(found, _relative(path, out))
     if out is not None:
         with replacing(out) as file:
             file.write(text.encode("utf-8"))
         note(f"Wrote {out}. Next: inferflow check {out}")
     if as_json:
         shown = None if out is None else str(out)
-        print_json({"family": network.plan.chain[0], "out": shown, "text": text})
+        print_json({"family": found.family, "out": shown, "text": text})
     elif out is None:
         click.echo(text, nl=False)
-
-
-def _families(catalog: Catalog, path: Path) -> str:
-    """What can be tried where no family is found."""
-    near = nearest_families(path, catalog)
-    counts = ", ".join(f"{name} {known} of {total}" for name, known, total in near) or "none"
-    first = near[0][0] if near else "NAME"
-    return (
-        f"tensors whose names a family knows: {counts}. "
-        f"inferflow spec init {path} --family {first} says which have no place"
-    )
 
 
 def _relative(path: Path, out: Path | None) -> str:
@@ -86,38 +79,32 @@ def _relative(path: Path, out: Path | None) -> str:
     return Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()
 
 
-def _no_tokenizer(engine: Any, path: Path, family: str | None, catalog: Catalog) -> str | None:
-    """Why text cannot go in or out, where it cannot."""
-    forced = {} if family is None else {"set": [f"weights.path={json.dumps(str(path))}"]}
-    try:
-        engine.tokenizer(family or str(path), catalog=catalog, **forced)
-    except InferflowError as error:
-        return " ".join(error.message.split())
-    return None
-
-
-def _text(plan: Plan, path: str, no_tokenizer: str | None) -> str:
-    kind = plan.config.get("model_type")
+def spec_text(found: Fitted, path: str) -> str:
+    kind = found.plan.config.get("model_type")
     lines = [
-        f"# Made by `inferflow spec init` for a model of type {kind!r} ({plan.source}).",
+        f"# Made by `inferflow spec init` for a model of type {kind!r} ({found.plan.source}).",
         "spec    = 1",
-        f'extends = "{plan.chain[0]}"',
+        f'extends = "{found.family}"',
         "",
         "[weights]",
         f"path = {json.dumps(path, ensure_ascii=False)}",
         "",
     ]
-    if no_tokenizer is not None:
+    if found.no_tokenizer is not None:
         lines += [
             "# There is no tokenizer, so the model takes and gives ids alone:",
-            f"# {no_tokenizer}",
+            f"# {found.no_tokenizer}",
             "",
         ]
     lines.append(
         "# What the family asks of the checkpoint. `inferflow spec show` prints all values."
     )
-    width = max((len(line) for line, _ in _asked(to_json(plan))), default=0)
-    lines += [f"# {line:<{width}}  # {origin}" for line, origin in _asked(to_json(plan))]
+    asked = list(_asked(to_json(found.plan)))
+    width = max((len(line) for line, _ in asked), default=0)
+    lines += [f"# {line:<{width}}  # {origin}" for line, origin in asked]
+    if found.unread:
+        lines += ["", "# What nobody asked for: does one of these change what is computed?"]
+        lines += [f"# {line}" for line in key_lines(found.unread)]
     return "\n".join(lines) + "\n"
 
 
