@@ -45,6 +45,7 @@ class TokenEvent:
     top: tuple[tuple[int, float], ...] = ()
     error: str | None = None
     prompt_tokens: int = 0
+    """Of `ids` and `source` together."""
     cached_tokens: int = 0
     completion_tokens: int = 0
 
@@ -70,6 +71,9 @@ class Stats:
     heartbeat_age_s: float
     steps: int
     alive: bool
+    source_pages: int = 0
+    """Pages for what encoders have read; 0 where there is none."""
+    free_source_pages: int = 0
 
 
 class Engine(Protocol):

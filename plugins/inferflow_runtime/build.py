@@ -48,9 +48,13 @@ class Network:
 
     def sizes(self, run: Run, memory: int | None) -> Sizes:
         """Raises UsageError; see `plan_sizes`."""
-        whole = any(entry.whole for entry in program_entries(self.graph).values())
         states = self.graph.states.values()
-        return plan_sizes(run, self.context, states, memory, whole=whole)
+        return plan_sizes(run, self.context, states, memory, whole=self.whole)
+
+    @property
+    def whole(self) -> bool:
+        """Whether sequences of some entry must come in one step."""
+        return any(entry.whole for entry in program_entries(self.graph).values())
 
     @property
     def keeps_prefixes(self) -> bool:

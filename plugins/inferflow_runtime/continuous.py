@@ -117,6 +117,8 @@ class ContinuousEngine:
         self._max_queue = max_queue
         self._prefix_cache = prefix_cache
         whole = [name for name, entry in entries.items() if entry.whole]
+        if whole and sizes.max_tokens < sizes.context:
+            raise ValueError(f"max_tokens must be the context where {whole} come whole")
         self._scheduler = Scheduler(sizes, whole)
         self._stepper = Stepper(program, entries, self._scheduler, self._chain, sizes.page_tokens)
         self._numbers = count(1)
@@ -229,6 +231,8 @@ class ContinuousEngine:
             heartbeat_age_s=time.monotonic() - self._heartbeat,
             steps=self._stepper.steps,
             alive=self._ended is None,
+            source_pages=max(0, self._sizes.source_pages - 1),
+            free_source_pages=self._scheduler.source_pool.available,
         )
 
     def close(self, *, drain: bool = False) -> None:

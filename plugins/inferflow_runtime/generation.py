@@ -92,7 +92,7 @@ class Generation:
             logprob=logprob,
             top=top,
             error=error,
-            prompt_tokens=len(self.request.ids),
+            prompt_tokens=len(self.request.source) + len(self.request.ids),
             cached_tokens=self.reused,
             completion_tokens=self.count,
         )

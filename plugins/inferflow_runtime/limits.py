@@ -55,6 +55,8 @@ def check_rows(
         raise RequestError(f"chunk is {chunk}; at least 1", param="chunk")
     if entry == "step":
         _check_source(source, len(ids), entries, context, vocab)
+    elif source is not None:
+        raise RequestError(f"the entry {entry!r} reads no source", param="source")
     for one in ids:
         _check_ids(one, vocab)
         if len(one) > context:
@@ -90,17 +92,17 @@ def _check_source(
             param="source",
         )
     for one in source:
-        _check_ids(one, vocab)
+        _check_ids(one, vocab, "source")
         if len(one) > context:
             raise RequestError(
                 f"a source has {len(one)} tokens; the context is {context}", param="source"
             )
 
 
-def _check_ids(ids: Sequence[int], vocab: int) -> None:
+def _check_ids(ids: Sequence[int], vocab: int, param: str = "ids") -> None:
     if not ids:
-        raise RequestError("the prompt is empty: there is no token to start from", param="ids")
+        raise RequestError("the prompt is empty: there is no token to start from", param=param)
     low, high = min(ids), max(ids)
     if low < 0 or high >= vocab:
         bad = low if low < 0 else high
-        raise RequestError(f"token id {bad} is outside of 0..{vocab - 1}", param="ids")
+        raise RequestError(f"token id {bad} is outside of 0..{vocab - 1}", param=param)

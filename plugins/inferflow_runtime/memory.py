@@ -33,8 +33,10 @@ class MemoryPlan:
     `file_bytes`, `bytes`."""
     weight_bytes: int
     cache_token_bytes: int
+    source_token_bytes: int
+    """Of a token that an encoder has read; 0 where there is none."""
     cache_sequence_bytes: int
-    """Of one sequence of `context` tokens, in whole pages."""
+    """Of one sequence of `context` tokens, and as many of its source, in whole pages."""
     cache_tokens: int
     cache_bytes: int
     scratch_bytes: int
@@ -87,12 +89,15 @@ def plan_memory(
 
     def longer(count: int) -> Sizes:
         context = count * sizes.page_tokens
-        return replace(_with_pages(sizes, count + 1), context=context, max_sequences=1)
+        step = max(sizes.max_tokens, context) if network.whole else sizes.max_tokens
+        longest = replace(sizes, context=context, max_tokens=step, max_sequences=1)
+        return _with_pages(longest, count + 1)
 
     def wider(count: int) -> Sizes:
         return replace(_with_pages(sizes, count * pages + 1), max_sequences=count)
 
     page_bytes = footprint.cache(_with_pages(sizes, 1))
+    source_bytes = page_bytes - footprint.cache(replace(sizes, pages=1, source_pages=0))
     bounded = page_bytes > 0 and free is not None
     trained = plan.config.get("max_position_embeddings")
     return MemoryPlan(
@@ -103,7 +108,8 @@ def plan_memory(
         trained_context=trained if isinstance(trained, int) else None,
         weights=_by_format(network.bindings.params, tensors, footprint),
         weight_bytes=weight_bytes,
-        cache_token_bytes=page_bytes // sizes.page_tokens,
+        cache_token_bytes=(page_bytes - source_bytes) // sizes.page_tokens,
+        source_token_bytes=source_bytes // sizes.page_tokens,
         cache_sequence_bytes=pages * page_bytes,
         cache_tokens=(sizes.pages - 1) * sizes.page_tokens,
         cache_bytes=footprint.cache(sizes),

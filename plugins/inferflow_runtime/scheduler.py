@@ -26,8 +26,9 @@ class Scheduler:
     youngest sequence gives its up and is computed again later; by the numeric law that changes
     nothing in its result.
 
-    A step runs one entry: sources that wait for the encoder go before all else. Sequences of the
-    entries in `whole` go into a step with all of their tokens, or not at all.
+    A step runs one entry. Sources that wait for the encoder take every other step while there is
+    something else to run, so that many of them hold nobody up. Sequences of the entries in `whole`
+    go into a step with all of their tokens, or not at all.
     """
 
     def __init__(self, sizes: Sizes, whole: Collection[str] = ()) -> None:
@@ -36,7 +37,8 @@ class Scheduler:
         self._most_running = min(sizes.max_sequences, sizes.max_tokens)
         self._most_pages = -(-sizes.context // sizes.page_tokens)
         self.pool = PagePool(sizes.pages)
-        self._source_pool = PagePool(max(1, sizes.source_pages))
+        self.source_pool = PagePool(max(1, sizes.source_pages))
+        self._has_encoded = False
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         """In the order of admission."""
@@ -52,10 +54,11 @@ class Scheduler:
             if admitted is None:
                 break
             prompts.append(admitted)
+        prompts = [s for s in prompts if s.ready and s.entry == "step"]
+        chunks += (_fitting if "step" in self._whole else _share)(prompts, room)
         sources = [s for s in map(_to_encode, self.running) if s is not None]
-        if sources:
-            return _fitting(sources, self._sizes.max_tokens)
-        return chunks + (_fitting if "step" in self._whole else _share)(prompts, room)
+        self._has_encoded = bool(sources) and not (chunks and self._has_encoded)
+        return _fitting(sources, self._sizes.max_tokens) if self._has_encoded else chunks
 
     def advance(self, sequence: Sequence, count: int) -> None:
         """Its next `count` tokens are in the cache; full pages are published."""
@@ -86,7 +89,7 @@ class Scheduler:
                 while sequence.table is not None and not sequence.table.reserve(
                     len(sequence.tokens)
                 ):
-                    self._preempt(self.running[-1])
+                    self._preempt(next(s for s in reversed(self.running) if s.entry == "step"))
                 if sequence.table is not None:
                     chunks.append(Chunk(sequence, 1))
         return chunks
@@ -115,7 +118,7 @@ class Scheduler:
         return sequence
 
     def _table(self, sequence: Sequence) -> BlockTable:
-        pool = self.pool if sequence.entry == "step" else self._source_pool
+        pool = self.pool if sequence.entry == "step" else self.source_pool
         return BlockTable(pool, self._sizes.page_tokens, self._most_pages)
 
     def _reserve_source(self, sequence: Sequence) -> bool:

@@ -73,7 +73,8 @@ class FakeProgram:
         for row in step.out_rows:
             s, end = step.seq_of[row], step.positions[row] + 1
             pages = step.block_tables[s, : -(-end // size)]
-            histories.append(self.memory[pages].reshape(-1)[:end].tolist())
+            own = self.memory[pages].reshape(-1)[:end].tolist()
+            histories.append(self._known(step, int(s)) + own)
         rows = self._buffer[: len(histories)]
         for row, history in zip(rows, histories, strict=True):
             row[:] = logits_of(history)
@@ -97,12 +98,50 @@ class FakeProgram:
             assert array.dtype == np.int32
         assert step.block_tables.dtype == step.out_rows.dtype == np.int32
 
+    def _known(self, step: Step, s: int) -> list[int]:
+        """What a sequence's logits depend on beside its own tokens."""
+        return []
+
     def copy_page(self, source: int, target: int) -> None:
         self.copies.append((source, target))
         self.memory[target] = self.memory[source]
 
     def close(self) -> None:
         self.closed = True
+
+
+SOURCE_ENTRIES = {**ENTRIES, "encode": ProgramEntry({"hidden": False}, whole=True)}
+
+
+@dataclass
+class FakeEncoderDecoder(FakeProgram):
+    """Its logits depend on what the encoder has read too, found through the source's pages."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.read = np.full((self.sizes.source_pages, self.sizes.page_tokens), -1)
+
+    def submit(self, step: Step, outputs: Sequence[str] = ("logits",)) -> Ready:
+        if step.entry == "step":
+            return super().submit(step, outputs)
+        decoder, self.memory = self.memory, self.read
+        try:
+            assert step.source_tables is None
+            assert (step.lengths == np.diff(step.offsets)).all(), "a source came in parts"
+            return super().submit(step, outputs)
+        finally:
+            self.memory = decoder
+
+    def _known(self, step: Step, s: int) -> list[int]:
+        if step.entry == "encode":
+            return []
+        assert step.source_lengths is not None
+        assert step.source_tables is not None
+        assert step.source_lengths.dtype == step.source_tables.dtype == np.int32
+        length = int(step.source_lengths[s])
+        pages = step.source_tables[s, : -(-length // self.sizes.page_tokens)]
+        assert (pages > 0).all(), "a source is on the padding page"
+        return [*self.read[pages].reshape(-1)[:length].tolist(), -1]
 
 
 class Letters:
@@ -151,14 +190,19 @@ def make() -> Iterator[Make]:
         max_tokens: int = 64,
         max_sequences: int = 8,
         context: int = 128,
+        source_pages: int = 0,
         program: FakeProgram | None = None,
         **options: Any,
     ) -> tuple[ContinuousEngine, FakeProgram]:
-        sizes = Sizes(pages, page_tokens, max_tokens, max_sequences, context)
-        program = program or FakeProgram(sizes)
+        sizes = Sizes(
+            *(pages, page_tokens, max_tokens, max_sequences, context), source_pages=source_pages
+        )
+        kind = FakeEncoderDecoder if source_pages else FakeProgram
+        program = program or kind(sizes)
         options.setdefault("samplers", (Temperature(), TopK(), TopP(), MinP()))
         options.setdefault("tokenizer", Letters)
-        engine = ContinuousEngine(program, sizes=sizes, vocab=VOCAB, entries=ENTRIES, **options)
+        options.setdefault("entries", SOURCE_ENTRIES if source_pages else ENTRIES)
+        engine = ContinuousEngine(program, sizes=sizes, vocab=VOCAB, **options)
         engines.append(engine)
         return engine, program
 
@@ -168,6 +212,7 @@ def make() -> Iterator[Make]:
             program_gate.set()
         engine.close()
         engine._scheduler.pool.check([])
+        engine._scheduler.source_pool.check([])
 
 
 @pytest.fixture

@@ -48,9 +48,9 @@ def command(
 
     --json prints the report either way: {"model", "name", "backend", "parameters", "context",
     "trained_context", "batch", "weights", "weight_bytes", "cache_token_bytes",
-    "cache_sequence_bytes", "cache_tokens", "cache_bytes", "scratch_bytes", "needed_bytes",
-    "free_bytes", "largest_context", "largest_batch", "fits", "verdict"}, with --graph "graph"
-    too. Sizes are bytes, lengths tokens; "free_bytes" and the largest are null where the system
+    "source_token_bytes", "cache_sequence_bytes", "cache_tokens", "cache_bytes", "scratch_bytes",
+    "needed_bytes", "free_bytes", "largest_context", "largest_batch", "fits", "verdict"}, with
+    --graph "graph" too. Sizes are bytes, lengths tokens; "free_bytes" and the largest are null where the system
     does not tell what is free.
     """
     free = None if memory is None else parse_size(memory)
@@ -103,8 +103,8 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
             [
                 *("cache", size_text(report["cache_bytes"])),
                 f"{report['cache_tokens']:,} tokens; {size_text(report['cache_token_bytes'])} a "
-                f"token, {size_text(report['cache_sequence_bytes'])} a sequence of "
-                f"{report['context']}",
+                f"token, {_source(report)}{size_text(report['cache_sequence_bytes'])} a sequence "
+                f"of {report['context']}",
             ],
             ["scratch", size_text(report["scratch_bytes"]), "at most: an estimate"],
             ["needed", size_text(report["needed_bytes"]), ""],
@@ -141,6 +141,12 @@ def _help(report: dict[str, Any]) -> str | None:
     if report["weight_bytes"] < report["free_bytes"]:
         return "the weights fit; --set run.step_tokens=32 makes scratch smaller"
     return "a model of fewer parameters or fewer bits, or a backend that keeps them packed (cpu)"
+
+
+def _source(report: dict[str, Any]) -> str:
+    """What an encoder's tokens take: there are as many as the decoder's."""
+    size = report["source_token_bytes"]
+    return f"{size_text(size)} a token of its source, " if size else ""
 
 
 def _free(report: dict[str, Any]) -> str:

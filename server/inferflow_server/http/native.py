@@ -84,6 +84,8 @@ def _statistics(service: Service) -> Object:
         "waiting": stats.waiting,
         "cache_pages": stats.pages,
         "free_cache_pages": stats.free_pages,
+        "source_pages": stats.source_pages,
+        "free_source_pages": stats.free_source_pages,
         "steps": stats.steps,
         "alive": stats.alive,
         "started": service.created,
