@@ -71,12 +71,21 @@ PUBLISHED: dict[str, tuple[int, str]] = {
     "yi-34b-chat": (34_388_917_248, "hub"),
     # what people run most
     "all-minilm-l6-v2": (22_713_216, "hub; its file has 512 position ids beside them"),
+    "deepseek-v2-lite": (15_706_484_224, "hub"),
+    "gemma-2-2b-it": (2_614_341_888, "counted"),
+    "gemma-3-1b-it": (999_885_952, "counted"),
+    "gpt-oss-20b-bf16": (20_914_757_184, "model card (20.9 B), and counted"),
     "llama-3-1-8b-instruct": (8_030_261_248, "counted"),
     "llama-3-2-1b-instruct": (1_235_814_400, "counted"),
     "llama-3-2-3b-instruct": (3_212_749_824, "counted"),
+    "phi-3-mini-4k-instruct": (3_821_079_552, "counted"),
+    "phi-4": (14_659_507_200, "hub"),
     "qwen2-5-0-5b-instruct": (494_032_768, "counted"),
     "qwen2-5-1-5b-instruct": (1_543_714_304, "hub"),
     "qwen2-5-7b-instruct": (7_615_616_512, "hub"),
+    "qwen3-0-6b": (596_049_920, "counted"),
+    "qwen3-4b": (4_022_468_096, "counted"),
+    "qwen3-8b": (8_190_735_360, "counted"),
     "smollm2-135m-instruct": (134_515_008, "counted"),
 }
 """Predefined name -> parameters, source."""
