@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from inferflow_core.axes import Axis
 from inferflow_core.block import Position, Scope
+from inferflow_core.checks import above_zero
 from inferflow_core.context import Context
 from inferflow_core.ops import Ops, Tensor
 
@@ -18,6 +19,9 @@ class Alibi(Position):
     """Exponent of the last slope: with 2^n heads the slopes are 2^(-max_bias * i / 2^n)."""
     scale: float = 1.0
     """Multiplies the slopes."""
+
+    def __post_init__(self) -> None:
+        above_zero(self, "max_bias")
 
     def slopes(self, heads: int) -> list[float]:
         """Where heads are no power of two, those of the lower power and every second one of the

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from inferflow_core.axes import Axis, Dims
 from inferflow_core.block import Param, Position, Scope
+from inferflow_core.checks import at_least
 from inferflow_core.context import Context
+from inferflow_core.errors import ShapeError
 from inferflow_core.ops import Ops, Tensor
 
 
@@ -17,10 +19,23 @@ class Learned(Position):
     offset: int = 0
     """Row of position 0."""
 
+    def __post_init__(self) -> None:
+        at_least(1, self, "rows")
+        at_least(0, self, "offset")
+        if self.offset >= self.rows:
+            raise ValueError(f"offset {self.offset} leaves no position of {self.rows} rows")
+
     def params(self, dims: Dims) -> dict[str, Param]:
         return {"weight": Param(Axis("positions", self.rows), dims.hidden)}
 
     def embed(self, ops: Ops, w: Scope, ctx: Context) -> Tensor:
+        most = self.rows - self.offset
+        if ctx.dims.context > most:
+            raise ShapeError(
+                f"the table of positions has {self.rows} rows, which is {most} positions, and the "
+                f"context is {ctx.dims.context}",
+                hint=f"run.context={most} is the longest",
+            )
         rows = ctx.positions
         if self.offset:
             rows = ops.to_int(ops.to_float(rows) + float(self.offset))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from inferflow_core.axes import ONE, Axis, Dims
 from inferflow_core.block import Param, Position, Scope
+from inferflow_core.checks import at_least
 from inferflow_core.context import Context
 from inferflow_core.errors import ShapeError
 from inferflow_core.ops import Ops, Tensor
@@ -26,6 +27,24 @@ class RelativeBias(Position):
     bidirectional: bool = False
     """Half of the buckets for each side; else keys behind the query have bucket 0."""
 
+    def __post_init__(self) -> None:
+        at_least(4 if self.bidirectional else 2, self, "buckets")
+        if self.max_distance <= self._exact:
+            raise ValueError(
+                f"max_distance is {self.max_distance}; it must be above {self._exact}, below which "
+                "distances have buckets of their own"
+            )
+
+    @property
+    def _side(self) -> int:
+        """Buckets of one side."""
+        return self.buckets // 2 if self.bidirectional else self.buckets
+
+    @property
+    def _exact(self) -> int:
+        """Distances from 0 on that have buckets of their own."""
+        return self._side // 2
+
     def params(self, dims: Dims) -> dict[str, Param]:
         if dims.heads is None:
             raise ShapeError("a relative bias belongs to a mixer that has heads")
@@ -33,8 +52,7 @@ class RelativeBias(Position):
 
     def bucket(self, distance: int) -> int:
         """Bucket of a distance of one side, 0 and up."""
-        count = self.buckets // 2 if self.bidirectional else self.buckets
-        exact = count // 2
+        count, exact = self._side, self._exact
         if distance < exact:
             return distance
         share = math.log(distance / exact) / math.log(self.max_distance / exact)
@@ -44,7 +62,7 @@ class RelativeBias(Position):
         self, ops: Ops, w: Scope, ctx: Context, *, heads: int
     ) -> Callable[[Ops, Tensor, Tensor, Tensor], Tensor]:
         table = [float(self.bucket(d)) for d in range(self.max_distance + 1)]
-        side = float(self.buckets // 2)
+        side = float(self._side)
 
         def bias(ops: Ops, head: Tensor, q_pos: Tensor, k_pos: Tensor) -> Tensor:
             ahead = ops.to_float(k_pos - q_pos)

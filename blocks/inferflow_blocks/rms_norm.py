@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from inferflow_core.axes import Dims
 from inferflow_core.block import Norm, Param, Scope
+from inferflow_core.checks import at_least
 from inferflow_core.context import Context
 from inferflow_core.ops import Ops, Tensor
 
@@ -18,6 +19,11 @@ class RMSNorm(Norm):
     """Whether there is a learned scale."""
     unit_offset: bool = False
     """Scale by 1 + weight."""
+
+    def __post_init__(self) -> None:
+        at_least(0, self, "eps")
+        if self.unit_offset and not self.weight:
+            raise ValueError("unit_offset is about the weight, and there is none")
 
     def params(self, dims: Dims) -> dict[str, Param]:
         return {"weight": Param(*dims.own, dims.hidden)} if self.weight else {}
