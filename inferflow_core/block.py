@@ -211,6 +211,10 @@ class Position(Block):
 
     kind = "position"
 
+    def reach(self) -> int | None:
+        """The longest sequence that it has positions for; None: any."""
+        return None
+
     def embed(self, ops: Ops, w: Scope, ctx: Context) -> Tensor | None:
         """[tokens, hidden] to be added to the token vectors, or None."""
         return None

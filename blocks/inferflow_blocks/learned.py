@@ -25,16 +25,18 @@ class Learned(Position):
         if self.offset >= self.rows:
             raise ValueError(f"offset {self.offset} leaves no position of {self.rows} rows")
 
+    def reach(self) -> int:
+        return self.rows - self.offset
+
     def params(self, dims: Dims) -> dict[str, Param]:
         return {"weight": Param(Axis("positions", self.rows), dims.hidden)}
 
     def embed(self, ops: Ops, w: Scope, ctx: Context) -> Tensor:
-        most = self.rows - self.offset
-        if ctx.dims.context > most:
+        if ctx.dims.context > self.reach():
             raise ShapeError(
-                f"the table of positions has {self.rows} rows, which is {most} positions, and the "
-                f"context is {ctx.dims.context}",
-                hint=f"run.context={most} is the longest",
+                f"the table of positions has {self.rows} rows, enough for {self.reach()} tokens, "
+                f"and the context is {ctx.dims.context}",
+                hint=f"run.context={self.reach()} is the longest",
             )
         rows = ctx.positions
         if self.offset:

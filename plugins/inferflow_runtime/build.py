@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inferflow_core.axes import SEQUENCES
-from inferflow_core.block import all_aliases, all_params
+from inferflow_core.block import Position, all_aliases, all_params, walk
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import EngineError, InferflowError
 from inferflow_core.graph import Graph, reads_whole
@@ -171,7 +171,7 @@ def settle(plan: Plan, checkpoint: Checkpoint, catalog: Catalog) -> Network:
     names = read_names(plan.names, find_names(catalog))
     tensors = provided(names, checkpoint.tensors)
     plan = dataclasses.replace(plan, model=plan.model.decide(tensors.__contains__))
-    context = plan.run.context or _trained_context(plan.config) or DEFAULT_CONTEXT
+    context = plan.run.context or usual_context(plan)
     dims = plan.model.dims(context)
     graph = trace(plan.model, dims, OpTable(catalog))
     bindings = bind(
@@ -190,6 +190,16 @@ def overrides_of(set: Iterable[str] | Mapping[str, Any], backend: str | None) ->
         return set if backend is None else {**set, "run.backend": backend}
     pairs = [set] if isinstance(set, str) else list(set)
     return pairs if backend is None else [*pairs, f"run.backend={backend}"]
+
+
+def usual_context(plan: Plan) -> int:
+    """The context that the model was trained with, as far as its positions reach: some configs
+    count the rows of the table."""
+    reaches = (
+        b.reach() for _, b, _ in walk(plan.model, plan.model.dims(1)) if isinstance(b, Position)
+    )
+    longest = [reach for reach in reaches if reach is not None]
+    return min([_trained_context(plan.config) or DEFAULT_CONTEXT, *longest])
 
 
 def _trained_context(config: Mapping[str, Any]) -> int | None:

@@ -36,7 +36,9 @@ def test_every_sequence_begins_at_the_offset() -> None:
 
 def test_a_context_beyond_the_table_is_told_before_weights_load() -> None:
     rows(Learned(rows=18, offset=2), [1], context=16)
-    with pytest.raises(ShapeError, match=r"(?s)18 rows, .* 16 positions.* context is 17.*context=16"):
+    with pytest.raises(
+        ShapeError, match=r"(?s)18 rows, enough for 16 tokens, .* context is 17.*context=16"
+    ):
         rows(Learned(rows=18, offset=2), [1], context=17)
 
 

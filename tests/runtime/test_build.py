@@ -6,11 +6,16 @@ import threading
 import weakref
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from inferflow_blocks.encoder_only import EncoderOnly
+from inferflow_blocks.learned import Learned
+from inferflow_blocks.token_embedding import TokenEmbedding
 from inferflow_runtime.backend import choose_backend
+from inferflow_runtime.build import usual_context
 from inferflow_runtime.sizes import free_memory, plan_sizes
 
 import inferflow_core
@@ -332,3 +337,13 @@ def test_free_memory_is_known_on_linux():
     if Path("/proc/meminfo").exists():
         assert memory is not None
         assert 1 << 20 < memory < 1 << 50
+
+
+def test_the_usual_context_ends_where_positions_do() -> None:
+    """Some configs give the rows of the table, of which the first are nobody's position."""
+    config = {"max_position_embeddings": 514}
+    for offset, context in ((0, 514), (2, 512)):
+        position = Learned(rows=514, offset=offset)
+        model = EncoderOnly(hidden=8, vocab=9, embed=TokenEmbedding(position=position), layers=())
+        assert usual_context(SimpleNamespace(model=model, config=config)) == context
+        assert usual_context(SimpleNamespace(model=model, config={})) == context
