@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
 from inferflow_core.block import Block, Model, all_params, all_states
-from inferflow_core.catalog import Catalog
+from inferflow_core.catalog import GROUPS, Catalog
 from inferflow_core.graph import Graph, flatten, reads_whole
 from inferflow_core.optable import OpTable
 from inferflow_core.spec.block import build_block
@@ -200,7 +200,7 @@ def imported(source: str) -> set[str]:
 def to_table(block: Block, catalog: Catalog) -> dict[str, Any]:
     """The spec table that a block would be written as."""
     table: dict[str, Any] = {}
-    if hasattr(block, "kind"):
+    if block.kind in GROUPS:  # the table of a stack has no `use`
         table["use"] = entry_name(block, catalog)
     for item in dataclasses.fields(cast("Any", block)):
         value = getattr(block, item.name)

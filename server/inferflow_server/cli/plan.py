@@ -50,8 +50,8 @@ def command(
     "trained_context", "batch", "weights", "weight_bytes", "cache_token_bytes",
     "source_token_bytes", "cache_sequence_bytes", "cache_tokens", "cache_bytes", "scratch_bytes",
     "needed_bytes", "free_bytes", "largest_context", "largest_batch", "fits", "verdict"}, with
-    --graph "graph" too. Sizes are bytes, lengths tokens; "free_bytes" and the largest are null where the system
-    does not tell what is free.
+    --graph "graph" too. Sizes are bytes, lengths tokens; "free_bytes" and the largest are null
+    where the system does not tell what is free.
     """
     free = None if memory is None else parse_size(memory)
     catalog, _ = registered()
