@@ -188,7 +188,6 @@ CONFIGS: dict[str, tuple[str, int, dict[str, Any]]] = {
         "llama",
         7_455_550_464,
         llama(
-            activation="swiglu",
             hidden_size=3072,
             intermediate_size=23040,
             num_attention_heads=12,

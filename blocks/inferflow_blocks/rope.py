@@ -150,6 +150,8 @@ def longrope(rope: Rope, scaling: Mapping[str, Any], count: int, run_context: in
     if scale is None:
         scale = 1.0 if factor <= 1 else math.sqrt(1 + math.log(factor) / math.log(trained))
     plain = rope.plain(count)
+    if len(factors) != len(plain):
+        raise ShapeError(f"rope.scaling has {len(factors)} factors for {len(plain)} rotated pairs")
     return tuple(f / e for f, e in zip(plain, factors, strict=True)), float(scale)
 
 

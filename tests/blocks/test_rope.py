@@ -126,3 +126,13 @@ def test_unknown_scaling_and_missing_keys_say_so() -> None:
         Rope(scaling=Table({"rope_type": "yarm"})).frequencies(8, 8)
     with pytest.raises(ShapeError, match="lacks the key 'factor'"):
         Rope(scaling=Table({"rope_type": "linear"})).frequencies(8, 8)
+    longrope = Rope(scaling=Table(TABLES["longrope"]), context=64)
+    with pytest.raises(ShapeError, match="8 factors for 6 rotated pairs"):
+        longrope.frequencies(12, 64)
+
+
+def test_a_longrope_table_with_a_factor_says_how_much_sharper() -> None:
+    """As transformers 5 reads it: the table's factor before the ratio of the contexts."""
+    table = TABLES["longrope"] | {"factor": 4.0, "original_max_position_embeddings": 32}
+    _, scale = Rope(scaling=Table(table), context=64).frequencies(16, 64)
+    assert scale == pytest.approx(math.sqrt(1 + math.log(4) / math.log(32)))
