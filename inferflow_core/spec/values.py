@@ -191,7 +191,10 @@ class Values:
         branch = otherwise if branch is None else branch
         if branch is None:
             place = "" if layer is None or not layer.asked else f" at layer {layer.index}"
-            message = f"the case is {text!r}{place}, which `of` has not (keys: {keys_of(of)})"
+            asked = "the case"
+            if isinstance(question, Leaf) and reference_in(question):
+                asked = f"the case {question.value}"
+            message = f"{asked} is {text!r}{place}, which `of` has not (keys: {keys_of(of)})"
             raise Wrong(node.at, f"{message} and there is no `else`")
         return self.value(branch, layer)
 

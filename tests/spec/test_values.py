@@ -117,7 +117,10 @@ BAD: list[tuple[str, str]] = [
     ("'${model.v}'", "a circle of references: model.v -> model.v"),
     ("{ case = '${model.v}', of = {} }", "a circle of references: model.v -> model.v"),
     ("{ case = 3, of = { 1 = 'a', 2 = 'b' } }", "the case is '3', which `of` has not (keys: 1, 2)"),
-    ("{ case = '${config.missing?}', of = { 1 = 'a' } }", "the case is 'absent'"),
+    (
+        "{ case = '${config.missing?}', of = { 1 = 'a' } }",
+        "the case ${config.missing?} is 'absent'",
+    ),
     ("{ case = 1, of = { 1 = 'a' }, use = 'x' }", "beside `case` only `of` and `else`"),
     ("{ case = 1 }", "a case needs `of`, `else` or both"),
     ("{ case = 1, of = 3 }", "must be a table from texts to values"),
