@@ -90,6 +90,7 @@ class TestAnUnknownFamily:
         assert "model_type 'lama'" in done.err
         assert "Every tensor has its place in 'llama'" in done.err
         assert "compare with a reference" in done.err
+        assert "does not read: use_magic\n" in done.err
         text = (folder / "mine.toml").read_text("utf-8")
         assert "does one of these change what is computed?\n# use_magic = true\n" in text
         assert "torch_dtype" not in text

@@ -31,6 +31,10 @@ class Near:
     def known(self) -> int:
         return self.tensors - len(self.strays)
 
+    @property
+    def nearness(self) -> tuple[int, int]:
+        return self.known, self.alike
+
 
 def nearest_families(path: Path, catalog: Catalog) -> list[Near]:
     """The nearest first. A family that cannot be read, or has no map for this kind of file, is left
@@ -78,8 +82,8 @@ def _texts(node: Node | None) -> list[str]:
 
 
 def _counts(rules: NameMap, tensors: Iterable[str]) -> tuple[list[str], int, int]:
-    names = list(tensors)
-    strays = [name for name in names if not rules.ignores(name) and not rules.match(name)]
+    names = [name for name in tensors if not rules.ignores(name)]
+    strays = [name for name in names if not rules.match(name)]
     ends = {_end(rule.key.text) for rule in rules.rules}
     return strays, sum(1 for name in names if _end(name) in ends), len(names)
 

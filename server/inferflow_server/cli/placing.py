@@ -13,8 +13,8 @@ from inferflow_core.spec.binding_report import section
 from inferflow_server.cli.nearest_families import nearest_families
 from inferflow_server.cli.output import printable
 
-TRIED, NAMED = 8, 3
-"""How many of the nearest families are tried, and how many are named."""
+TRIED, NAMED = 24, 3
+"""How many of the families that are equally near are tried, and how many are named."""
 
 NEXT = (
     "what differs goes into a spec of your own, and names of tensors into a name map beside it: "
@@ -79,8 +79,9 @@ def nearest_that_fits(path: Path, unknown: UnknownEntry, catalog: Catalog) -> Fi
     """Of the nearest families the first in which all has its place. Raises Misfit with what has
     none in the one where least is left over."""
     families = nearest_families(path, catalog)
+    equal = [each for each in families if each.nearness == families[0].nearness]
     misfits: list[tuple[str, Misfit]] = []
-    for near in families[:TRIED]:
+    for near in equal[:TRIED]:
         try:
             return fitted(path, near.family, catalog)
         except Misfit as misfit:

@@ -14,7 +14,7 @@ from inferflow_core.spec import to_json
 from inferflow_server.atomic import replacing
 from inferflow_server.cli.model import registered
 from inferflow_server.cli.options import debug_option, json_option
-from inferflow_server.cli.output import note, print_json
+from inferflow_server.cli.output import note, print_json, printable
 from inferflow_server.cli.placing import Fitted, fitted, key_lines, nearest_that_fits
 
 
@@ -59,6 +59,9 @@ def command(path: Path, out: Path | None, family: str | None, force: bool, as_js
             f"{unknown.message}\nEvery tensor has its place in {found.family!r}, which is what is "
             "written. Shapes cannot tell whether it computes the same: compare with a reference."
         )
+        if found.unread:
+            keys = ", ".join(map(printable, found.unread))
+            note(f"Keys of the config that it does not read: {keys}")
     text = spec_text(found, _relative(path, out))
     if out is not None:
         with replacing(out) as file:
