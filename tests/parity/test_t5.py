@@ -1,4 +1,4 @@
-"""t5 (T5, v1.1, Flan-T5, mT5) and umt5; name maps hf_t5 and hf_umt5."""
+"""t5 (T5, v1.1, Flan-T5, mT5) and umt5, by the name maps hf_t5 and hf_umt5"""
 
 import json
 from pathlib import Path
