@@ -10,6 +10,7 @@ import pytest
 from inferflow_core.catalog import Catalog
 
 sys.path.insert(0, str(Path(__file__).parent))
+import tiny_bert
 import tiny_llama
 
 SHARED = Path(os.environ.get("INFERFLOW_SHARED") or Path(__file__).resolve().parents[2] / "shared")
@@ -47,5 +48,8 @@ def installed() -> Catalog:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model that says words, `checkpoint/` and `model.gguf`, and a `text.txt`."""
-    return tiny_llama.write_all(tmp_path_factory.mktemp("tiny"))
+    """A folder with a model that says words, `checkpoint/` and `model.gguf`, one that reads them,
+    `encoder/`, and a `text.txt`."""
+    folder = tiny_llama.write_all(tmp_path_factory.mktemp("tiny"))
+    tiny_bert.write_checkpoint(folder / "encoder")
+    return folder

@@ -13,6 +13,7 @@ from inferflow_core.interfaces.backend import (
 from inferflow_core.interfaces.engine import Engine, Request, Stats, Stream, TokenEvent
 from inferflow_core.interfaces.loaded_model import LoadedModel
 from inferflow_core.interfaces.model_files import Checkpoint, Format, Loader, TensorInfo, Weight
+from inferflow_core.interfaces.predictions import Fill, TokenLabel
 from inferflow_core.interfaces.program import Program, ProgramEntry, Sizes, Step, Ticket
 from inferflow_core.interfaces.sampler import Sampler, SampleStep
 from inferflow_core.interfaces.source import Source
@@ -23,6 +24,7 @@ __all__ = [
     "Checkpoint",
     "Engine",
     "ExaminedBackend",
+    "Fill",
     "Finding",
     "Footprint",
     "FootprintBackend",
@@ -44,6 +46,7 @@ __all__ = [
     "TensorInfo",
     "Ticket",
     "TokenEvent",
+    "TokenLabel",
     "Tokenizer",
     "TokenizerEntry",
     "Weight",

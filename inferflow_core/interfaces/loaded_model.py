@@ -10,6 +10,7 @@ from inferflow_core.interfaces.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from inferflow_core.interfaces.arrays import Array
+    from inferflow_core.interfaces.predictions import Fill, TokenLabel
 
 
 class LoadedModel(Protocol):
@@ -21,6 +22,9 @@ class LoadedModel(Protocol):
     backend_choice: str
     """Which backend runs it, and why that one."""
     engine: Engine
+    outputs: Mapping[str, bool]
+    """What a text gives: `logits`, `hidden`, the names of heads; and whether that is one row for
+    the whole of it or one for each token."""
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -67,6 +71,45 @@ class LoadedModel(Protocol):
         token_types: Sequence[Sequence[int]] | None = None,
     ) -> list[Array]:
         """What a head of an encoder makes of each: float32 [len, width], or [width]."""
+        ...
+
+    def text_ids(
+        self,
+        texts: Sequence[str | Sequence[int]],
+        *,
+        prompt: str | None = None,
+        truncate: bool | int = False,
+    ) -> list[list[int]]:
+        """The ids that `embed` reads: `prompt` is the name of one of the model's prompts, which
+        stands before each text; `truncate` cuts what is longer than the model reads, or than so
+        many tokens. Raises RequestError for a text that is too long."""
+        ...
+
+    def embed(
+        self,
+        texts: Sequence[str | Sequence[int]],
+        *,
+        dimensions: int | None = None,
+        prompt: str | None = None,
+        truncate: bool | int = False,
+    ) -> Array:
+        """One vector a text or list of ids: float32 [texts, width]. `dimensions`: only its first
+        numbers, at the length of the whole. Raises RequestError where the model has no head
+        `embedding`, and as `text_ids`."""
+        ...
+
+    def fill_mask(self, text: str, *, top: int = 5) -> list[list[Fill]]:
+        """For each mask token that the text spells, the likeliest tokens, best first. Raises
+        RequestError."""
+        ...
+
+    def classify(self, texts: Sequence[str | tuple[str, str]]) -> list[dict[str, float]]:
+        """For each text or pair of texts its labels with their probabilities, best first. Raises
+        RequestError."""
+        ...
+
+    def classify_tokens(self, texts: Sequence[str]) -> list[list[TokenLabel]]:
+        """For each text the likeliest label of each of its tokens. Raises RequestError."""
         ...
 
     def generate(

@@ -26,6 +26,8 @@ class Tokenizer(Protocol):
     vocab_size: int
     bos: int | None
     eos: int | None
+    mask: int | None
+    """What stands for a token that is to be guessed."""
     stop_ids: frozenset[int]
     """Every id that ends a text or a turn, as the files say."""
     chat_template: str | None
@@ -33,6 +35,11 @@ class Tokenizer(Protocol):
     def encode(self, text: str, *, special: bool = True, parse_special: bool = False) -> list[int]:
         """`special`: adds BOS/EOS/prefix by the model's policy. `parse_special`: texts of special
         tokens inside `text` become those tokens (templates need it; user text must not have it)."""
+        ...
+
+    def encode_pair(self, first: str, second: str) -> tuple[list[int], list[int]]:
+        """Ids of two texts as one sequence, with the special tokens around and between them, and
+        the type of each id. Raises RequestError where the files do not say what stands between."""
         ...
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str: ...

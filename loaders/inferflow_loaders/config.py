@@ -25,6 +25,7 @@ def normalize(raw: Mapping[str, Any], source: str) -> dict[str, Any]:
     if source == "hf":
         config |= cast("dict[str, Any]", _mapping(config.get("text_config")))
         _lift_rope_parameters(config)
+        _lift_labels(config)
     prefix = f"{config.get('general.architecture', '')}." if source == "gguf" else ""
     for key, spellings in _table().items():
         names = spellings.get(source, [])
@@ -58,6 +59,17 @@ def _lift_rope_parameters(config: dict[str, Any]) -> None:
         if key in table:
             config.setdefault(key, table.pop(key))
     config.setdefault("rope_scaling", table)
+
+
+def _lift_labels(config: dict[str, Any]) -> None:
+    """`num_labels`, which config.json says by the names of the labels alone, and `architecture`,
+    the class that the file was saved from."""
+    labels = _mapping(config.get("id2label"))
+    if labels:
+        config.setdefault("num_labels", len(labels))
+    classes = config.get("architectures")
+    if isinstance(classes, list) and classes and isinstance(classes[0], str):
+        config.setdefault("architecture", classes[0])
 
 
 PAIRED_ROPE = frozenset(
@@ -131,6 +143,10 @@ def origins(config: Mapping[str, Any], source: str) -> dict[str, tuple[str, ...]
                 found.pop(key, None)
     if source == "hf":
         found.pop("text_config", None)
+        for key, lifted in (("id2label", "num_labels"), ("architectures", "architecture")):
+            if key in found:
+                found.pop(lifted, None)
+                found[key] += (lifted,)
         if "rope_parameters" in found:
             found.pop("rope_scaling", None)
             found["rope_parameters"] += ("rope_scaling", "rope_theta", "partial_rotary_factor")

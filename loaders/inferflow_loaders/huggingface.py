@@ -9,6 +9,7 @@ from inferflow_core.errors import ModelFileError
 from inferflow_core.interfaces import TensorInfo
 from inferflow_loaders.config import normalize, origins
 from inferflow_loaders.mapped import Array, file_size, short
+from inferflow_loaders.sentence_folder import sentence_keys
 
 MAX_JSON_BYTES = 64 * 2**20
 
@@ -120,22 +121,27 @@ def weight_map(index: Path) -> dict[str, str]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file of bounded size. Raises ModelFileError."""
+    return _read_json(path, dict, "object")
+
+
+def _read_json(path: Path, kind: type[Any], word: str) -> Any:
     if (size := file_size(path)) > MAX_JSON_BYTES:
         raise ModelFileError(path, f"has {size} bytes; at most {MAX_JSON_BYTES} are read")
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as cause:
         raise ModelFileError(path, f"is not JSON: {cause}") from cause
-    if not isinstance(value, dict):
-        raise ModelFileError(path, f"holds a JSON {type(value).__name__}, not an object")
+    if not isinstance(value, kind):
+        raise ModelFileError(path, f"holds a JSON {type(value).__name__}, not an {word}")
     return value
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """config.json, with the special ids of generation_config.json laid over it."""
+    """config.json, with the special ids of generation_config.json laid over it, and what a folder
+    of sentence-transformers says of its embeddings."""
     raw = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
     config = normalize(raw, "hf")
     if (folder / "generation_config.json").exists():
         generation = read_json(folder / "generation_config.json")
         config |= {k: v for k, v in generation.items() if k.endswith("_token_id") and v is not None}
-    return config
+    return config | sentence_keys(folder, read_json, lambda path: _read_json(path, list, "array"))

@@ -34,6 +34,7 @@ from inferflow_runtime.backend import choose_backend
 from inferflow_runtime.model import Model
 from inferflow_runtime.reference import Found, Progress, find
 from inferflow_runtime.sizes import DEFAULT_CONTEXT, free_memory, plan_sizes
+from inferflow_runtime.texts import TextFacts
 from inferflow_runtime.weights import bind_weights
 
 
@@ -45,6 +46,7 @@ class Network:
     context: int
     bindings: Bindings
     graph: Graph
+    texts: TextFacts
 
     def sizes(self, run: Run, memory: int | None) -> Sizes:
         """Raises UsageError; see `plan_sizes`."""
@@ -121,6 +123,8 @@ def open_model(
             name=found.name,
             plan=plan,
             engine=engine,
+            outputs=entries["step"].outputs,
+            texts=network.texts,
             open_tokenizer=tokenizer,
             backend_choice=why,
             resources=resources.pop_all(),
@@ -182,7 +186,7 @@ def settle(plan: Plan, checkpoint: Checkpoint, catalog: Catalog) -> Network:
         config=plan.config,
         where=str(checkpoint.path),
     )
-    return Network(plan, context, bindings, graph)
+    return Network(plan, context, bindings, graph, TextFacts.of(plan.config))
 
 
 def overrides_of(set: Iterable[str] | Mapping[str, Any], backend: str | None) -> Overrides:
@@ -203,8 +207,9 @@ def usual_context(plan: Plan) -> int:
 
 
 def _trained_context(config: Mapping[str, Any]) -> int | None:
-    length = config.get("max_position_embeddings")
-    return length if isinstance(length, int) and length > 0 else None
+    """The fewer tokens of what positions are known for and what texts were embedded with."""
+    lengths = [config.get(key) for key in ("max_position_embeddings", "embedding_context")]
+    return min((n for n in lengths if isinstance(n, int) and n > 0), default=None)
 
 
 def _compile(

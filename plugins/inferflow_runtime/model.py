@@ -8,8 +8,18 @@ from typing import Any, Self, cast
 import numpy as np
 
 from inferflow_core.errors import RequestError
-from inferflow_core.interfaces import Engine, Request, Stream, TokenEvent, Tokenizer
+from inferflow_core.interfaces import (
+    Engine,
+    Fill,
+    Request,
+    Stream,
+    TokenEvent,
+    Tokenizer,
+    TokenLabel,
+)
 from inferflow_core.spec import Plan
+from inferflow_runtime import predictions
+from inferflow_runtime.texts import TextFacts, start_of, text_ids
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -23,6 +33,8 @@ class Model:
         name: str,
         plan: Plan,
         engine: Engine,
+        outputs: Mapping[str, bool],
+        texts: TextFacts,
         open_tokenizer: Callable[[], Tokenizer],
         backend_choice: str,
         resources: ExitStack,
@@ -30,6 +42,8 @@ class Model:
         self.name = name
         self.plan = plan
         self.engine = engine
+        self.outputs = outputs
+        self._texts = texts
         self.backend_choice = backend_choice
         self._open_tokenizer = open_tokenizer
         self._close = weakref.finalize(self, resources.close)
@@ -90,6 +104,76 @@ class Model:
         """What an encoder's head of this name makes of each sequence: float32 [len, width], or
         [width] where it is for the whole. Raises RequestError, EngineError."""
         return self.engine.evaluate(ids, name, token_types=token_types)
+
+    def text_ids(
+        self,
+        texts: Sequence[str | Sequence[int]],
+        *,
+        prompt: str | None = None,
+        truncate: bool | int = False,
+    ) -> list[list[int]]:
+        """See `interfaces.LoadedModel.text_ids`."""
+        limit = self.engine.context
+        return text_ids(
+            texts, self.tokenizer, self._texts, limit=limit, prompt=prompt, truncate=truncate
+        )
+
+    def embed(
+        self,
+        texts: Sequence[str | Sequence[int]],
+        *,
+        dimensions: int | None = None,
+        prompt: str | None = None,
+        truncate: bool | int = False,
+    ) -> Array:
+        """See `interfaces.LoadedModel.embed`."""
+        predictions.require(predictions.EMBEDDING, self.outputs, whole=True)
+        if isinstance(texts, str):
+            raise RequestError("embed takes a list of texts; this is one text")
+        ids = self.text_ids(texts, prompt=prompt, truncate=truncate)
+        width = self.plan.model.hidden
+        vectors = self.head(predictions.EMBEDDING, ids)
+        stacked = np.stack(vectors) if vectors else np.zeros((0, width), np.float32)
+        return predictions.shortened(stacked, dimensions)
+
+    def fill_mask(self, text: str, *, top: int = 5) -> list[list[Fill]]:
+        """See `interfaces.LoadedModel.fill_mask`."""
+        predictions.require(predictions.MASKS, self.outputs)
+        ids = predictions.mask_ids(text, self.tokenizer)
+        (logits,) = self.head(predictions.MASKS, [ids])
+        return predictions.fills(logits, ids, self.tokenizer, top)
+
+    def classify(self, texts: Sequence[str | tuple[str, str]]) -> list[dict[str, float]]:
+        """See `interfaces.LoadedModel.classify`."""
+        predictions.require(predictions.LABELS, self.outputs, whole=True)
+        if isinstance(texts, str):
+            raise RequestError("classify takes a list of texts; this is one text")
+        pairs = [self._one_or_two(text) for text in texts]
+        scores = self.head(
+            predictions.LABELS, [ids for ids, _ in pairs], token_types=[types for _, types in pairs]
+        )
+        return [predictions.labelled(each, self._texts) for each in scores]
+
+    def classify_tokens(self, texts: Sequence[str]) -> list[list[TokenLabel]]:
+        """See `interfaces.LoadedModel.classify_tokens`."""
+        predictions.require(predictions.LABELS, self.outputs, whole=False)
+        if isinstance(texts, str):
+            raise RequestError("classify_tokens takes a list of texts; this is one text")
+        whole = [self.tokenizer.encode(text) for text in texts]
+        bare = [self.tokenizer.encode(text, special=False) for text in texts]
+        found: list[list[TokenLabel]] = []
+        for scores, ids, own in zip(self.head(predictions.LABELS, whole), whole, bare, strict=True):
+            first = start_of(own, ids)
+            some = scores[first : first + len(own)]
+            found.append(predictions.token_labels(some, own, self.tokenizer, self._texts))
+        return found
+
+    def _one_or_two(self, text: str | tuple[str, str]) -> tuple[list[int], list[int]]:
+        """Ids and types of a text or of a pair."""
+        if not isinstance(text, str):
+            return self.tokenizer.encode_pair(*text)
+        ids = self.tokenizer.encode(text)
+        return ids, [0] * len(ids)
 
     def generate(
         self,

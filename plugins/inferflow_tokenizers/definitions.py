@@ -72,6 +72,8 @@ def wordpiece(
         for part in (first, text, last)
         if part is not None
     ]
+    end = [] if last is None else [{"SpecialToken": {"id": last, "type_id": 1}}]
+    pair = [*single, {"Sequence": {"id": "B", "type_id": 1}}, *end]
     return json.dumps(
         {
             "added_tokens": [*added],
@@ -86,7 +88,7 @@ def wordpiece(
             "post_processor": {
                 "type": "TemplateProcessing",
                 "single": single,
-                "pair": [],
+                "pair": pair,
                 "special_tokens": around,
             },
             "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},

@@ -45,6 +45,13 @@ class LibraryVocabulary:
             native = self._native if parse_special else self._plain
             return native.encode(text, add_special_tokens=False).ids
 
+    def pair(self, first: str, second: str) -> tuple[list[int], list[int]] | None:
+        """By the definition's post-processor."""
+        with guarded(self._failed):
+            both = self._plain.encode(first, second)
+            bare = self._plain.encode(first, second, add_special_tokens=False)
+            return (both.ids, both.type_ids) if len(both.ids) > len(bare.ids) + 1 else None
+
     def token(self, id: int) -> str | None:
         return self._native.id_to_token(id) if 0 <= id < 1 << 32 else None
 

@@ -80,6 +80,9 @@ class PieceVocabulary:
             dummy = self._dummy_after_special
         return ids
 
+    def pair(self, first: str, second: str) -> None:
+        """A SentencePiece file does not say what stands between two texts."""
+
     def token(self, id: int) -> str | None:
         return self._tokens.get(id)
 

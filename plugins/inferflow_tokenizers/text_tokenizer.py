@@ -14,6 +14,8 @@ from inferflow_tokenizers.native import check_text
 from inferflow_tokenizers.policy import Policy
 from inferflow_tokenizers.vocabulary import Vocabulary
 
+MASKS = ("[MASK]", "<mask>")
+
 
 class TextTokenizer:
     """A Tokenizer. `options` is the spec's [tokenizer] table."""
@@ -26,6 +28,7 @@ class TextTokenizer:
         self.vocab_size = vocabulary.size
         self.bos = self._named("bos_token")
         self.eos = self._named("eos_token")
+        self.mask = self._mask()
         self.stop_ids = facts.stop_ids | ({self.eos} if self.eos is not None else frozenset())
         self._policy = Policy.of(vocabulary, self.bos, self.eos, facts, options)
         try:
@@ -43,6 +46,18 @@ class TextTokenizer:
         check_text(text)
         ids = self._vocabulary.encode(text, parse_special=parse_special)
         return [*self._policy.prefix, *ids, *self._policy.suffix] if special else ids
+
+    def encode_pair(self, first: str, second: str) -> tuple[list[int], list[int]]:
+        """Raises RequestError for a text that is too long, and where the files have no template
+        for pairs; TokenizerError where the vocabulary fails."""
+        check_text(first)
+        check_text(second)
+        pair = self._vocabulary.pair(first, second)
+        if pair is None:
+            raise RequestError(
+                f"{self._facts.path} does not say which tokens stand between two texts"
+            )
+        return pair
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         stream = self.stream(skip_special=skip_special)
@@ -126,6 +141,12 @@ class TextTokenizer:
     def close(self) -> None:
         """Ends the template worker; the tokenizer stays usable."""
         self._renderer.close()
+
+    def _mask(self) -> int | None:
+        """As the files name it, else as both lines of encoders spell it."""
+        named = self._named("mask_token")
+        spelt = (id for id, text in self._vocabulary.special.items() if text in MASKS)
+        return next(spelt, None) if named is None else named
 
     def _named(self, key: str) -> int | None:
         text = self._facts.named.get(key)

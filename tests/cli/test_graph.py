@@ -165,7 +165,7 @@ def test_the_heads_of_an_encoder(draw: Draw, shared: Path) -> None:
     heads = {"heads.mlm": "mlm_head", "heads.pooled": "pooler", "heads.nsp": "classifier"}
     for path, entry in heads.items():
         assert any(text.startswith(f"{entry}  {path}") for text in shown)
-    assert {"hidden R × 64", "mlm R × 640", "pooled S × 64", "nsp"} <= set(shown)
+    assert {"hidden R × 64", "mlm R × 640", "pooled S × 64", "nsp S × 2"} <= set(shown)
     rows = heights(svg)
     assert rows["layers.0-2"] < rows["heads.mlm"] == rows["heads.pooled"] < rows["heads.nsp"]
 

@@ -9,6 +9,7 @@ from inferflow_runtime.build import open_tokenizer, plan_of, settle
 from inferflow_runtime.reference import find
 from inferflow_runtime.weights import bind_weights
 
+import inferflow_core
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import SourceError
 from inferflow_core.interfaces import Sizes, Step
@@ -48,6 +49,30 @@ def test_embeddings_are_those_of_sentence_transformers(
     assert np.abs(np.array(embeddings) - stored["embeddings"]).max() < 1e-4
     cosines = np.array(embeddings) @ np.array(embeddings).T
     assert np.abs(cosines - stored["cosine"]).max() < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.installed
+@pytest.mark.parametrize("backend", ["numpy", "cpu"])
+def test_texts_become_these_embeddings(shared: Path, backend: str) -> None:
+    """The same by `load` and `embed`, all sentences at once; and the states of every token."""
+    folder = shared / "oracles" / "real" / "all-minilm-l6-v2-hf"
+    stored = np.load(folder / "reference.npz")
+    sentences = json.loads((folder / "reference.json").read_text("utf-8"))["sentences"]
+    if backend == "cpu":
+        pytest.importorskip("numba", reason="the cpu backend needs numba")
+    try:
+        model = inferflow_core.load("all-minilm-l6-v2", backend=backend, pull=lambda *_: None)
+    except SourceError as error:
+        pytest.skip(str(error))
+    with model:
+        assert model.engine.context == 256  # of sentence_bert_config.json
+        vectors = model.embed(sentences)
+        assert np.abs(vectors - stored["embeddings"]).max() < 1e-4
+        assert np.abs(vectors @ vectors.T - stored["cosine"]).max() < 1e-4
+        states = model.hidden(model.text_ids(sentences))
+        for each, expected in zip(states, stored["last_hidden"], strict=True):
+            assert np.abs(each - expected[: len(each)]).max() < 1e-4
 
 
 def step_of(ids: np.ndarray) -> Step:

@@ -34,7 +34,8 @@ TIED = frozenset(
 
 ABSENT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(TIED, ("head.",)),
-    "all-minilm-l6-v2": ("heads.mlm", "heads.nsp"),
+    "all-minilm-l6-v2": ("heads.mlm", "heads.nsp", "heads.labels", "heads.span"),
+    "bert-base-multilingual-cased": ("heads.labels", "heads.span"),
 }
 """Beginnings of the places for which a model's files have no tensor; all others are filled."""
 
