@@ -44,8 +44,15 @@ each_size = pytest.mark.parametrize(("seed", "depth"), [(0, 2), (1, 3)])
 
 
 def save(model: Any, folder: Path, seed: int) -> Path:
-    """Randomises every number of `model` in place, buffers that are saved included, and writes
-    config.json and model.safetensors to `folder`. Returns the folder.
+    """Randomises `model` in place and writes config.json and model.safetensors to `folder`.
+    Returns the folder."""
+    randomise(model, seed)
+    model.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def randomise(model: Any, seed: int) -> None:
+    """Makes every number of `model` another, buffers that are saved included.
 
     Norms and biases vary about their first values, matrices are about as large as trained ones:
     logits of a few units.
@@ -64,8 +71,6 @@ def save(model: Any, folder: Path, seed: int) -> Path:
             else:
                 spread = 0.4 if "embed" in name else 1.5 * tensor.shape[-1] ** -0.5
                 tensor.copy_(spread * noise)
-    model.save_pretrained(folder, safe_serialization=True)
-    return folder
 
 
 def prompts(vocab: int = VOCAB, lengths: Iterable[int] = LENGTHS, seed: int = 0) -> list[list[int]]:
@@ -74,11 +79,12 @@ def prompts(vocab: int = VOCAB, lengths: Iterable[int] = LENGTHS, seed: int = 0)
     return [numbers.integers(0, vocab, length).tolist() for length in lengths]
 
 
-def reference(model: Any, ids: Sequence[int]) -> tuple[Array, Array]:
-    """Logits [len, vocab] and the last hidden states [len, hidden] of the class, float32."""
+def reference(model: Any, ids: Sequence[int]) -> tuple[Array, list[Array]]:
+    """Logits [len, vocab] of the class and the states [len, hidden] before each layer and at the
+    end, float32."""
     with torch.no_grad():
         out = model(torch.tensor([list(ids)]), output_hidden_states=True, use_cache=False)
-    return out.logits[0].numpy(), out.hidden_states[-1][0].numpy()
+    return out.logits[0].numpy(), [states[0].numpy() for states in out.hidden_states]
 
 
 def compare(
@@ -90,9 +96,11 @@ def compare(
     set: Iterable[str] = (),
     tolerance: float = TOLERANCE,
     greedy: int = GREEDY,
+    project: Array | None = None,
 ) -> float:
     """Ours (opened from `folder`, a path that `inferflow_core.load` takes) against `model`, a
-    decoder of `transformers`: all prompts in one call, then `greedy` tokens of each.
+    decoder of `transformers`: all prompts in one call, the last one before each layer too, then
+    `greedy` tokens of each. `project` [width, hidden] is what the class does to its last states.
 
     Raises AssertionError where a logit or hidden state is off by more than `tolerance`, or where a
     greedy token is not the class's best of what stands before it, ties within the tolerance
@@ -102,11 +110,16 @@ def compare(
     assert max(logits.std() for logits, _ in expected) > 0.5, "too small to tell anything"
     worst = 0.0
     with inferflow_core.load(folder, backend=backend, set=set) as ours:
-        found = zip(ours.logits(prompts), ours.hidden(prompts), strict=True)
-        for got, wanted in zip(found, expected, strict=True):
-            for one, other in zip(got, wanted, strict=True):
-                assert one.shape == other.shape
-                worst = max(worst, float(np.abs(one - other).max()))
+        last = ours.hidden(prompts)
+        if project is not None:
+            last = [states @ project.T for states in last]
+        pairs = list(zip(ours.logits(prompts), [logits for logits, _ in expected], strict=True))
+        pairs += zip(last, [states[-1] for _, states in expected], strict=True)
+        for layer, states in enumerate(expected[-1][1][:-1]):
+            pairs += zip(ours.hidden(prompts[-1:], layer=layer), [states], strict=True)
+        for one, other in pairs:
+            assert one.shape == other.shape
+            worst = max(worst, float(np.abs(one - other).max()))
         assert worst <= tolerance, f"off by {worst:.2g}"
         runs = [
             ours.generate(ids=ids, max_tokens=greedy, temperature=0.0, ignore_stop_ids=True)
