@@ -98,13 +98,16 @@ ROPE_SCALING = {
 """Keys of a Hugging Face scaling table, and GGUF's spelling after the architecture."""
 
 
+NO_FACTORS: Mapping[str, Sequence[float]] = MappingProxyType({})
+
+
 def gguf_config(
-    metadata: Mapping[str, Any], tokens: int, factors: Sequence[float] = ()
+    metadata: Mapping[str, Any], tokens: int, factors: Mapping[str, Sequence[float]] = NO_FACTORS
 ) -> dict[str, Any]:
     """Normalised config of a GGUF: `metadata` without the tokenizer's arrays, number of `tokens`.
 
-    `factors` are the divisors of the rotary frequencies that Llama 3.1 files carry as a tensor
-    (`rope_freqs.weight`); a `longrope` table says exactly that.
+    `factors` are the divisors of the rotary frequencies that some files carry as tensors, Llama
+    3.1's among them, by their keys in a `longrope` table, which says exactly that.
     """
     config = normalize(metadata, "gguf")
     architecture = config.get("general.architecture")
@@ -117,13 +120,13 @@ def gguf_config(
     for key, name in SPECIAL_IDS.items():
         if name in config:
             config.setdefault(key, config[name])
-    kind = config.get(f"{architecture}.rope.scaling.type", "none")
+    kind = config.get(f"{architecture}.rope.scaling.type", "longrope" if factors else "none")
     if kind != "none":
         found = {key: config.get(f"{architecture}.{name}") for key, name in ROPE_SCALING.items()}
-        config["rope_scaling"] = {"rope_type": kind, **_without_nulls(found)}
-    elif factors:
-        table = {"short_factor": [*factors], "long_factor": [*factors], "attention_factor": 1.0}
-        config["rope_scaling"] = {"rope_type": "longrope", **table}
+        config["rope_scaling"] = {"rope_type": kind, **_without_nulls(found), **factors}
+    if factors:
+        sharper = config.get(f"{architecture}.rope.scaling.attn_factor", 1.0)
+        config["rope_scaling"]["attention_factor"] = sharper
     return config
 
 

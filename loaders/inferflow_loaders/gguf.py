@@ -30,6 +30,12 @@ FORMATS = frozenset(
 )
 MAX_AXES = 4
 MAX_ROPE_FACTORS = 2**16
+ROPE_FACTORS = {
+    "rope_freqs.weight": ("short_factor", "long_factor"),
+    "rope_factors_short.weight": ("short_factor",),
+    "rope_factors_long.weight": ("long_factor",),
+}
+"""Tensors of divisors of the rotary frequencies, and their keys in a `longrope` table."""
 
 
 class GGUFLoader:
@@ -71,7 +77,15 @@ class GGUFCheckpoint:
             if not (key.startswith("tokenizer.") and metadata.length(key))
         }
         tokens = metadata.length("tokenizer.ggml.tokens")
-        self.config: Mapping[str, Any] = gguf_config(plain, tokens, self._rope_factors())
+        factors = self._rope_factors()
+        self.config: Mapping[str, Any] = gguf_config(plain, tokens, factors)
+        if factors and self.config["rope_scaling"]["rope_type"] != "longrope":
+            raise ModelFileError(
+                path,
+                f"has rope.scaling.type {short(self.config['rope_scaling']['rope_type'])} and "
+                f"divisors of the frequencies, {', '.join(sorted(self._spans.keys() & ROPE_FACTORS))}: "
+                "which counts is not known",
+            )
 
     @property
     def config_origins(self) -> Mapping[str, tuple[str, ...]]:
@@ -89,14 +103,22 @@ class GGUFCheckpoint:
     def close(self) -> None:
         self._file.close()
 
-    def _rope_factors(self) -> list[float]:
-        span = self._spans.get("rope_freqs.weight")
-        if span is None or span.info.format != "f32" or span.info.nbytes > 4 * MAX_ROPE_FACTORS:
-            return []
-        factors = self.read("rope_freqs.weight").view("<f4")
-        if not (np.isfinite(factors) & (factors > 0)).all():
-            raise ModelFileError(self.path, "rope_freqs.weight holds divisors that are not above 0")
-        return factors.tolist()
+    def _rope_factors(self) -> dict[str, list[float]]:
+        """Key of a `longrope` table -> a divisor for each rotated pair."""
+        found: dict[str, list[float]] = {}
+        for name, keys in ROPE_FACTORS.items():
+            span = self._spans.get(name)
+            if span is None:
+                continue
+            if span.info.format != "f32" or span.info.nbytes > 4 * MAX_ROPE_FACTORS:
+                raise ModelFileError(
+                    self.path, f"{name} is no vector of f32: {span.info.shape}, {span.info.format}"
+                )
+            factors = self.read(name).view("<f4")
+            if not (np.isfinite(factors) & (factors > 0)).all():
+                raise ModelFileError(self.path, f"{name} holds divisors that are not above 0")
+            found |= dict.fromkeys(keys, factors.tolist())
+        return found
 
 
 def _begin(file: MappedFile) -> tuple[str, Cursor]:

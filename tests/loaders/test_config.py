@@ -116,9 +116,14 @@ def test_gguf_rope_scaling():
 
 
 def test_gguf_frequency_divisors_are_a_longrope_table():
-    assert gguf_config(gguf("llama"), 0, [1.0, 8.0])["rope_scaling"] == {
-        **{"rope_type": "longrope", "attention_factor": 1.0},
-        **{"short_factor": [1.0, 8.0], "long_factor": [1.0, 8.0]},
+    factors = {"short_factor": [1.0, 8.0], "long_factor": [2.0, 9.0]}
+    assert gguf_config(gguf("llama"), 0, factors)["rope_scaling"] == {
+        **{"rope_type": "longrope", "attention_factor": 1.0, **factors},
+    }
+    keys = {"rope__scaling__original_context_length": 32, "rope__scaling__attn_factor": 1.5}
+    assert gguf_config(gguf("phi3", **keys), 0, factors)["rope_scaling"] == {
+        **{"rope_type": "longrope", "attention_factor": 1.5, **factors},
+        "original_max_position_embeddings": 32,
     }
 
 

@@ -141,13 +141,30 @@ def test_divisors_of_a_gguf_give_the_frequencies_of_llama3(tmp_path, installed):
     assert scale == 1.0
 
 
-@pytest.mark.parametrize("wrong", [0.0, -1.0, np.nan, np.inf])
-def test_impossible_divisors_are_refused(tmp_path, installed, wrong):
+def refused(tmp_path, installed, divisors, **keys):
+    """What is said of a GGUF with these divisors."""
     writer = gguf.GGUFWriter(tmp_path / "a.gguf", "llama")
-    writer.add_tensor("rope_freqs.weight", np.array([1, wrong], np.float32))
+    for key, value in keys.items():
+        getattr(writer, f"add_rope_scaling_{key}")(value)
+    writer.add_tensor("rope_freqs.weight", divisors)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    with pytest.raises(ModelFileError, match="not above 0"):
+    with pytest.raises(ModelFileError) as caught:
         installed.get("loader", "gguf")().open(tmp_path / "a.gguf")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, np.nan, np.inf])
+def test_impossible_divisors_are_refused(tmp_path, installed, wrong):
+    assert "not above 0" in refused(tmp_path, installed, np.array([1, wrong], np.float32))
+
+
+def test_divisors_that_would_be_passed_over_are_refused(tmp_path, installed):
+    said = refused(tmp_path, installed, np.array([1, 2], np.float16))
+    assert "rope_freqs.weight is no vector of f32: (2,), f16" in said
+    divisors = np.array([1, 2], np.float32)
+    linear = gguf.RopeScalingType.LINEAR
+    said = refused(tmp_path, installed, divisors, type=linear, factor=2.0)
+    assert "rope.scaling.type 'linear' and divisors of the frequencies, rope_freqs.weight" in said
