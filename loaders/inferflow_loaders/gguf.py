@@ -79,12 +79,13 @@ class GGUFCheckpoint:
         tokens = metadata.length("tokenizer.ggml.tokens")
         factors = self._rope_factors()
         self.config: Mapping[str, Any] = gguf_config(plain, tokens, factors)
-        if factors and self.config["rope_scaling"]["rope_type"] != "longrope":
+        kind = self.config.get("rope_scaling", {}).get("rope_type")
+        if factors and kind != "longrope":
+            tensors = ", ".join(sorted(self._spans.keys() & ROPE_FACTORS))
             raise ModelFileError(
                 path,
-                f"has rope.scaling.type {short(self.config['rope_scaling']['rope_type'])} and "
-                f"divisors of the frequencies, {', '.join(sorted(self._spans.keys() & ROPE_FACTORS))}: "
-                "which counts is not known",
+                f"has rope.scaling.type {short(kind)} and divisors of the frequencies, {tensors}: "
+                "which of them counts is not known",
             )
 
     @property

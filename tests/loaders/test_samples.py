@@ -167,4 +167,4 @@ def test_divisors_that_would_be_passed_over_are_refused(tmp_path, installed):
     divisors = np.array([1, 2], np.float32)
     linear = gguf.RopeScalingType.LINEAR
     said = refused(tmp_path, installed, divisors, type=linear, factor=2.0)
-    assert "rope.scaling.type 'linear' and divisors of the frequencies, rope_freqs.weight" in said
+    assert "rope.scaling.type 'linear' and divisors of the frequencies, rope_freqs.weight:" in said
