@@ -1,5 +1,5 @@
-"""roberta, distilbert, mpnet and modernbert, by the name maps hf_roberta, hf_distilbert, hf_mpnet and
-hf_modernbert, and bert itself: states of tokens, and what the heads make of them."""
+"""roberta, distilbert, mpnet and modernbert, by the name maps hf_roberta, hf_distilbert, hf_mpnet
+and hf_modernbert, and bert itself: states of tokens, and what the heads make of them."""
 
 from pathlib import Path
 from typing import Any
