@@ -28,6 +28,7 @@ fix: .venv/dev         ## ruff, writing
 docs: .venv/dev        ## writes what is made from the code
 	$(BIN)/python docs/reference.py > docs/reference.md
 	$(BIN)/python docs/cli.py > docs/cli.md
+	$(BIN)/python docs/models.py > docs/models.md
 	$(BIN)/python docs/kinds.py docs/kinds
 
 site: .venv/dev        ## the documentation, into build/site

@@ -1,10 +1,12 @@
 """tests/families.toml says what the checkpoints are."""
 
+import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
-from oracles import ORACLES, Oracle, suffix_of
+from oracles import ORACLES, TABLE, Oracle, suffix_of
 
 import inferflow_core
 
@@ -15,6 +17,9 @@ WRITTEN = {
     "bin_sharded": "bin, sharded",
     "bin_legacy": "bin, legacy pickle",
 }
+
+OF_A_PAGE = {"GPTNeoXForCausalLM"}
+"""Compared for the page A new model in a TOML file, which makes the family."""
 
 
 def test_every_checkpoint_has_its_row(shared: Path) -> None:
@@ -34,3 +39,21 @@ def test_a_row_is_true(oracle: Oracle, shared: Path) -> None:
     with inferflow_core.load(folder / "model", backend="numpy") as model:
         assert model.plan.name == oracle.family
         assert type(model.plan.model).__module__ == f"inferflow_blocks.{oracle.network}"
+
+
+def test_files_of_other_formats_are_there(shared: Path) -> None:
+    folders = {path.name for path in (shared / "oracles" / "formats").iterdir()}
+    assert {"gguf_llama", "gguf_kquants"} <= TABLE["files"].keys() & folders
+    assert {f"llama2c_{name}" for name in TABLE["files"]["llama2c"]["names"]} <= folders
+
+
+def test_every_class_of_the_parity_tests_has_its_row() -> None:
+    """And every row is compared: `compare` asks for the class of what it opens."""
+    imported: set[str] = set()
+    for file in (Path(__file__).parents[1] / "parity").glob("test_*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "transformers":
+                names = {each.name for each in node.names}
+                imported |= {name for name in names if re.search("For[A-Z]|Model$", name)}
+    listed = {name for classes in TABLE["parity"]["classes"].values() for name in classes}
+    assert imported - OF_A_PAGE == listed, "tests/families.toml, [parity.classes]; then `make docs`"

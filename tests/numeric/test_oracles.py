@@ -7,31 +7,30 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracles import TOLERANCE
+from oracles import TABLE, TOLERANCE
 
 import inferflow_core
 from inferflow_core.errors import SourceError
 
-PLAIN = ("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0")
-BLOCKS = ("q2_k", "q3_k_m", "q4_k_m", "q5_k_m", "q6_k", "q8_0", "iq4_nl")
+FILES = {name: row["names"] for name, row in TABLE["files"].items()}
 MODELS = {
     **{
         f"gguf_llama-{t}": (
             f"formats/gguf_llama/tiny-llama-{t}.gguf",
             f"formats/gguf_llama/reference-{t}.npz",
         )
-        for t in PLAIN
+        for t in FILES["gguf_llama"]
     },
     **{
         f"gguf_kquants-{t}": (
             f"formats/gguf_kquants/tiny256-{t}.gguf",
             f"formats/gguf_kquants/reference-{t}.npz",
         )
-        for t in BLOCKS
+        for t in FILES["gguf_kquants"]
     },
     **{
         f"llama2c_{t}": (f"formats/llama2c_{t}/model.bin", f"formats/llama2c_{t}/reference.npz")
-        for t in ("shared", "unshared_gqa")
+        for t in FILES["llama2c"]
     },
 }
 GREEDY: dict[str, Any] = {"temperature": 0.0, "ignore_stop_ids": True}

@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.installed
-@pytest.mark.parametrize("name", ["reference", "cli"])
+@pytest.mark.parametrize("name", ["reference", "cli", "models"])
 def test_the_page_is_up_to_date(checkout, name):
     made = subprocess.run(
         [sys.executable, str(checkout / "docs" / f"{name}.py")],
