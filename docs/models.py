@@ -38,8 +38,9 @@ are from the class of `transformers` that is named; *renamed* are those whose ow
 compared from each of its forms on disk, on the backends `numpy` and `cpu`, and each tensor and each
 key of its configuration is changed in turn and must matter, or be refused.
 
-**Remade** are checkpoints that the tests make with the class that is named, from several seeds and
-with several depths, so that nothing is fitted to one file.
+**Remade** are checkpoints that the tests make with the class that is named, from other seeds and
+with other depths, so that nothing is fitted to one file; where it says so, also as the GGUF files
+that llama.cpp's converter writes.
 
 The number is the largest difference of a float32 logit or hidden state that a test lets pass, on
 logits of a few units.
@@ -123,8 +124,7 @@ def files_of(name: str, root: Section, catalog: Catalog) -> Iterator[str]:
     if "hf" in sources:
         yield "Hugging Face"
     if "gguf" in sources:
-        compared = {one["family"] for one in TABLE["files"].values()}
-        yield "GGUF" if name in compared else "GGUF*"
+        yield "GGUF" if name in TABLE["parity"]["gguf"] else "GGUF*"
     first = read_entry(name, catalog).match[0]
     if "llama2c" in sources and "llama" in first["model_type"]:
         yield "llama2.c"
@@ -151,9 +151,12 @@ def notes(group: Iterable[Mapping[str, Any]]) -> str:
 
 
 def remade(family: str) -> str:
-    classes = TABLE["parity"]["classes"].get(family, [])
-    listed = ", ".join(f"`{each}`" for each in classes)
-    return f"{listed}: {TABLE['parity']['tolerance']:g}" if listed else "—"
+    rows = [each for each in TABLE["checkpoints"].values() if each["family"] == family]
+    classes = [each["reference"] for each in rows]
+    classes += TABLE["parity"]["classes"].get(family, [])
+    listed = ", ".join(f"`{each}`" for each in dict.fromkeys(classes))
+    gguf = ", also as GGUF" if family in TABLE["parity"]["gguf"] else ""
+    return f"{listed}{gguf}: {TABLE['parity']['tolerance']:g}"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracles import TABLE
+from oracles import ORACLES, TABLE
 
 import inferflow_core
 
@@ -87,6 +87,16 @@ def reference(model: Any, ids: Sequence[int]) -> tuple[Array, list[Array]]:
     return out.logits[0].numpy(), [states[0].numpy() for states in out.hidden_states]
 
 
+def listed(plan: Any, model: Any) -> None:
+    """docs/models.md tells what is compared: it is made from tests/families.toml."""
+    name, table = type(getattr(model, "_model", model)).__name__, TABLE["parity"]
+    classes = {one.reference for one in ORACLES.values() if one.family == plan.name}
+    classes |= {*table["classes"].get(plan.name, ())}
+    what = f"add {name} to {plan.name} in tests/families.toml, then `make docs`"
+    assert name in classes, what
+    assert plan.source != "gguf" or plan.name in table["gguf"], what
+
+
 def compare(
     folder: Path,
     model: Any,
@@ -110,6 +120,8 @@ def compare(
     assert max(logits.std() for logits, _ in expected) > 0.5, "too small to tell anything"
     worst = 0.0
     with inferflow_core.load(folder, backend=backend, set=set) as ours:
+        if folder.suffix != ".toml":
+            listed(ours.plan, model)
         last = ours.hidden(prompts)
         if project is not None:
             last = [states @ project.T for states in last]

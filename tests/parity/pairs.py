@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from checkpoints import GREEDY, TOLERANCE, Array, torch
+from checkpoints import GREEDY, TOLERANCE, Array, listed, torch
 
 import inferflow_core
 from inferflow_core.interfaces import Request
@@ -48,6 +48,7 @@ def compare_pairs(
     assert max(one["logits"].std() for one in expected) > 0.5, "too small to tell anything"
     worst = 0.0
     with inferflow_core.load(folder, backend=backend) as ours:
+        listed(ours.plan, model)
         assert ours.plan.generation["start"] == start
         found = {
             "logits": ours.logits(prompts, encoder=sources),

@@ -32,8 +32,8 @@ class Near:
         return self.tensors - len(self.strays)
 
     @property
-    def nearness(self) -> tuple[int, int]:
-        return self.known, self.alike
+    def nearness(self) -> int:
+        return self.known + self.alike
 
 
 def nearest_families(path: Path, catalog: Catalog) -> list[Near]:
@@ -51,7 +51,7 @@ def nearest_families(path: Path, catalog: Catalog) -> list[Near]:
                     ]
             except InferflowError:
                 continue
-    best = sorted(found, key=lambda each: (-each.known, -each.alike, len(each.chain), each.family))
+    best = sorted(found, key=lambda each: (-each.nearness, len(each.chain), each.family))
     return list({each.family: each for each in reversed(best)}.values())[::-1]
 
 

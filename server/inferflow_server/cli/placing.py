@@ -106,10 +106,15 @@ def _misfit(
     if misfits == WORST:
         near = next((n for n in nearest_families(path, catalog) if n.family == family), None)
         strays = [] if near is None else near.strays
-        lines += section(f"tensors that no entry of {family!r}'s name map is for", strays, str)
+        title = f"tensors that the name map of {family!r} has no entry for"
+        lines += section(title, strays, _nothing)
     lines += [f"  config keys that {family!r} does not read:"] if unread else []
     lines += [f"    {line}" for line in key_lines(unread)]
     return Misfit("\n".join(lines), trouble.hint or NEXT, trouble.exit_code, misfits)
+
+
+def _nothing(_: str) -> str:
+    return ""
 
 
 def key_lines(keys: Mapping[str, Any]) -> Iterator[str]:
