@@ -72,6 +72,7 @@ PUBLISHED: dict[str, tuple[int, str]] = {
     # what people run most
     "all-minilm-l6-v2": (22_713_216, "hub; its file has 512 position ids beside them"),
     "deepseek-v2-lite": (15_706_484_224, "hub"),
+    "flan-t5-base": (247_577_856, "hub"),
     "gemma-2-2b-it": (2_614_341_888, "counted"),
     "gemma-3-1b-it": (999_885_952, "counted"),
     "gpt-oss-20b-bf16": (20_914_757_184, "model card (20.9 B), and counted"),
