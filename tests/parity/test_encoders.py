@@ -20,7 +20,13 @@ SMALLER: dict[str, Any] = {
     "layer_norm_eps": 0.02,
     "pad_token_id": 1,
 }
-DISTIL = {"vocab_size": VOCAB, "dim": 48, "n_heads": 4, "hidden_dim": 80, "pad_token_id": 1}
+DISTIL: dict[str, Any] = {
+    "vocab_size": VOCAB,
+    "dim": 48,
+    "n_heads": 4,
+    "hidden_dim": 80,
+    "pad_token_id": 1,
+}
 MODERN: dict[str, Any] = {
     "vocab_size": VOCAB,
     "hidden_size": 48,
@@ -100,8 +106,35 @@ def test_the_pooled_state_of_a_base_model(tmp_path: Path, variant: str, backend:
     with torch.no_grad():
         results = [model(torch.tensor([row])) for row in ids]
     with inferflow_core.load(folder, backend=backend) as ours:
-        assert [*ours.plan.model.heads] == ["pooled"]
+        assert "pooled" in ours.plan.model.heads
+        assert not {"mlm", "labels", "span"} & {*ours.plan.model.heads}
         pooled = ours.head("pooled", ids)
         states = ours.hidden(ids)
     assert off(pooled, [out.pooler_output[0].numpy() for out in results]) <= TOLERANCE
     assert off(states, [out.last_hidden_state[0].numpy() for out in results]) <= TOLERANCE
+
+
+@pytest.mark.parametrize("kind", ["Sequence", "Token"])
+@pytest.mark.parametrize("variant", ["bert", "roberta", "xlm-roberta", "distilbert", "mpnet"])
+def test_labels(tmp_path: Path, variant: str, kind: str, backend: str) -> None:
+    """Of texts or of tokens; the names of the labels are what says how many there are."""
+    name, keys = VARIANTS[variant]
+    config = getattr(transformers, f"{name}Config")(**keys, num_labels=5)
+    model = getattr(transformers, f"{name}For{kind}Classification")(config)
+    folder = save(model, tmp_path, 0)
+    ids = rows(0, model.config.pad_token_id)
+    with torch.no_grad():
+        expected = [model(torch.tensor([row])).logits[0].numpy() for row in ids]
+    with inferflow_core.load(folder, backend=backend) as ours:
+        assert off(ours.head("labels", ids), expected) <= TOLERANCE
+
+
+def test_the_span_of_an_answer(tmp_path: Path, backend: str) -> None:
+    model = transformers.DistilBertForQuestionAnswering(transformers.DistilBertConfig(**DISTIL))
+    folder = save(model, tmp_path, 0)
+    ids = rows(0, 1)
+    with torch.no_grad():
+        results = [model(torch.tensor([row])) for row in ids]
+    expected = [torch.stack([out.start_logits, out.end_logits], -1)[0].numpy() for out in results]
+    with inferflow_core.load(folder, backend=backend) as ours:
+        assert off(ours.head("span", ids), expected) <= TOLERANCE
