@@ -135,6 +135,15 @@ def test_layers_that_take_turns_are_a_group(
     assert "pre_norm  layers.0, 2, …, 8" in shown
 
 
+def test_what_all_layers_share_stands_beside_them(draw: Draw, tiny: Path) -> None:
+    shared = ['model.position={use="rope",theta=500.0}', "model.layer.mixer.position=${none}"]
+    svg = draw(tiny / "checkpoint", *[part for each in shared for part in ("--set", each)])
+    assert [text for text in texts(svg) if text.startswith("rope")] == ["rope   theta 500"]
+    rows = heights(svg)
+    assert rows["embed"] < rows["layers.0-1"] < rows["norm"]
+    assert "position" in rows
+
+
 def test_a_tied_head(draw: Draw, tiny: Path, tmp_path: Path) -> None:
     svg = draw(tiny / "checkpoint")
     assert not svg.findall(f".//{SVG}path[@class='tied']")

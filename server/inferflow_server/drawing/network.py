@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from itertools import groupby
 from typing import Any
 
@@ -15,66 +14,33 @@ from inferflow_server.drawing.blocks import (
     shape_text,
     short_count,
 )
+from inferflow_server.drawing.document import document
 from inferflow_server.drawing.flow import LANE, Input, Stop, flow, words
 from inferflow_server.drawing.folding import Group, folded
-from inferflow_server.drawing.piece import Piece, Rect, bracketed
-from inferflow_server.drawing.svg import element, label, line, safe, width_of
+from inferflow_server.drawing.piece import Piece, Rect, beside, bracketed
+from inferflow_server.drawing.svg import element, label, line
 
 Node = dict[str, Any]
 Report = dict[str, Any]
-MARGIN, GAP, HEAD = 28.0, 34.0, 66.0
+GAP = 34.0
 COLUMNS = 96.0
 """Between encoder and decoder: room for what crosses."""
 ORDER = ("encode", "step")
 BROAD = WIDTH + 2 * INSIDE + LANE + 4
 """As broad as most layers are."""
+NARROW = 250.0
+"""What all layers share."""
 LEFT = 24.0
 """Where lines of tied weights run."""
-LEGEND = "T: tokens of a step · R: rows asked for · S: sequences · × n: n equal ones, in order"
 
 
 def picture(report: Report) -> str:
     """An SVG document. `report["network"]` is the tree of `network_tree`."""
     model: Node = report["network"]
     drawn = _Picture(model)
-    title = report["name"]
     about = f"{report['spec']} · {model['entry']} · {report['parameters']:,} parameters"
     about += f" ({short_count(report['parameters'])}) · context {report['context']:,}"
-    texts = max(width_of(title, 20), width_of(about, 12.5), width_of(LEGEND, 11))
-    width = max(drawn.width, texts) + 2 * MARGIN
-    left = (width - drawn.width) / 2
-    height = HEAD + drawn.height + 58
-    style = (files("inferflow_server") / "drawing" / "style.css").read_text("utf-8")
-    markers = [
-        element(
-            "marker",
-            element("path", d="M0 0L7 3.5L0 7Z", class_=f"tip-{name}"),
-            id=name,
-            markerWidth=7,
-            markerHeight=7,
-            refX=6.5,
-            refY=3.5,
-            orient="auto-start-reverse",
-            markerUnits="userSpaceOnUse",
-        )
-        for name in ("arrow", "cross")
-    ]
-    return element(
-        "svg",
-        element("title", safe(title)),
-        element("style", style),
-        element("defs", *markers),
-        element("rect", x=0, y=0, width=width, height=height, rx=12, class_="paper"),
-        label(MARGIN, 38, title, "name"),
-        label(MARGIN, 58, about, "about"),
-        element("g", *drawn.marks, transform=f"translate({left:.1f} {HEAD:.1f})"),
-        label(MARGIN, height - 18, LEGEND, "legend"),
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {width:.0f} {height:.0f}",
-        width=f"{width:.0f}",
-        height=f"{height:.0f}",
-        role="img",
-    )
+    return document(report["name"], about, drawn.marks, drawn.width, drawn.height)
 
 
 class _Picture:
@@ -89,6 +55,8 @@ class _Picture:
         self.rects: dict[str, Rect] = {}
         self.width = self.height = 0.0
         self.crossings: dict[tuple[int, int], None] = {}
+        self.spans: list[tuple[float, float]] = []
+        """Left and right end of each column."""
         columns = [(entry, self._column(entry)) for entry in self.wiring]
         drawn = [(entry, piece) for entry, piece in columns if piece is not None]
         x = LEFT if self.ties else 0.0
@@ -98,6 +66,7 @@ class _Picture:
                 self.marks.append(label(x + piece.axis, top - 6, entry, "column", "middle"))
             self.marks.append(piece.placed(x, top))
             self.rects |= piece.rects_at(x, top)
+            self.spans.append((x, x + piece.width))
             self.width, self.height = x + piece.width, max(self.height, top + piece.height)
             x += piece.width + COLUMNS
         for source, target in self.crossings:
@@ -120,9 +89,9 @@ class _Picture:
     def _column(self, entry: str) -> Piece | None:
         steps = self.wiring[entry]
         here = [index for index in range(len(self.items)) if self._home(index) == entry]
-        silent = [index for index in here if not self._acts(index, steps)]
-        stops: list[Stop] = [Stop(self._piece(index), ()) for index in silent]
-        places = {index: number for number, index in enumerate(silent)}
+        shared = [self._piece(index) for index in here if not self._acts(index, steps)]
+        stops: list[Stop] = []
+        places: dict[int, int] = {}
         last = -1
         made: list[int | None] = []
         """Step -> its stop; None where it is in another column."""
@@ -141,9 +110,10 @@ class _Picture:
             elif item is None:
                 stops.append(Stop(operator(step), inputs, round=True))
             else:
-                shared = [Input(n) for n in range(len(silent)) if _stack(self.items[item].nodes[0])]
-                start = [] if inputs else [Input(None, "token ids T")]
-                stops.append(Stop(self._piece(item), [*start, *inputs, *shared]))
+                piece = self._piece(item)
+                if _stack(self.items[item].nodes[0]):
+                    piece, shared = beside(shared, piece), []
+                stops.append(Stop(piece, inputs or [Input(None, "token ids T")]))
                 places[item] = len(stops) - 1
             last = len(stops) - 1 if step["op"] != "output" else last
             made.append(len(stops) - 1)
@@ -172,6 +142,8 @@ class _Picture:
             more = [f"{p.removeprefix(node['path'] + '.')} = {target}" for p, target in tied]
             if node["kind"] == "layer":
                 return layer_piece(node, node["path"])
+            if node["kind"] == "position":
+                return block_piece(node, node["path"], width=NARROW)
             piece = block_piece(node, node["path"], width=BROAD, more=more)
             return replace(piece, axis=WIDTH / 2 + INSIDE)
         layers = zip(group.shown, group.names(), strict=True)
@@ -189,7 +161,7 @@ class _Picture:
     def _cross(self, source: int, target: int) -> None:
         """From what the encoder puts out to each block that keeps a cache of it."""
         start = self.rects[self.items[source].shown[-1]["path"]]
-        x = start.right + COLUMNS / 2
+        x = self._span(start)[1] + COLUMNS / 2
         for node in self.items[target].shown:
             for path in _readers(node) or [node["path"]]:
                 end = self.rects[path]
@@ -205,14 +177,18 @@ class _Picture:
         if one.x >= other.right:
             one, other = other, one
         if other.x >= one.right:
-            points = [(one.right, one.middle[1]), ((one.right + other.x) / 2, one.middle[1])]
-            points += [(points[1][0], other.middle[1]), (other.x, other.middle[1])]
+            x = self._span(one)[1] + 14 + 8 * number
+            points = [(one.right, one.middle[1]), (x, one.middle[1])]
+            points += [(x, other.middle[1]), (other.x, other.middle[1])]
         else:
-            x = min(one.x, other.x, *(r.x for r in self.rects.values() if r.x < one.x)) - 14
-            x -= 8 * number
+            x = self._span(one)[0] - 14 - 8 * number
             points = [(one.x, one.middle[1]), (x, one.middle[1])]
             points += [(x, other.middle[1]), (other.x, other.middle[1])]
         self.marks.append(line(points, "tied"))
+
+    def _span(self, rect: Rect) -> tuple[float, float]:
+        """The column that a rect is in."""
+        return next(span for span in self.spans if span[0] <= rect.x < span[1])
 
     def _rect(self, path: str) -> Rect | None:
         holders = [place for place in self.rects if _below(path, place)]

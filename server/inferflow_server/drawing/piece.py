@@ -1,10 +1,12 @@
 """Pieces of a picture, put together by moving them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from inferflow_server.drawing.svg import Point, element, line, number
+
+ARROW = 26.0
 
 
 class Rect(NamedTuple):
@@ -58,3 +60,20 @@ def bracketed(piece: Piece, times: int) -> Piece:
     count = element("text", text, x=x + 15, y=middle + 5, class_="times")
     width = x + 15 + 10 * len(text)
     return replace(piece, width=width, markup=piece.markup + bracket + count, bracketed=True)
+
+
+def beside(left: Sequence[Piece], piece: Piece) -> Piece:
+    """With what all of it reads at its left side."""
+    if not left:
+        return piece
+    x = max(one.width for one in left) + ARROW
+    markup, rects, y = piece.placed(x, 0), piece.rects_at(x, 0), 8.0
+    for one in left:
+        markup += one.placed(x - ARROW - one.width, y)
+        rects |= one.rects_at(x - ARROW - one.width, y)
+        middle = y + one.height / 2
+        markup += line([(x - ARROW, middle), (x, middle)], "wire", arrow=True)
+        y += one.height + 8
+    height = max(piece.height, y)
+    whole = Piece(x + piece.width, height, markup, x + piece.axis, rects)
+    return replace(whole, bracketed=piece.bracketed)
