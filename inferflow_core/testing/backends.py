@@ -113,6 +113,10 @@ CASES: dict[str, Case] = {
     "rms_norm": lambda ops, w, x, y, ctx: ops.rms_norm(x, w.scale, eps=1e-6, unit_offset=True),
     "rms_norm, heads": lambda ops, w, x, y, ctx: ops.rms_norm(_heads(ops, x), w.head_scale),
     "layer_norm": lambda ops, w, x, y, ctx: ops.layer_norm(x, w.scale, w.bias),
+    "layer_norm, plain": lambda ops, w, x, y, ctx: ops.layer_norm(_heads(ops, x), eps=0.1),
+    "layer_norm, unit offset": lambda ops, w, x, y, ctx: ops.layer_norm(
+        x, w.scale, eps=1e-3, unit_offset=True
+    ),
     "rope": lambda ops, w, x, y, ctx: ops.rope(_heads(ops, x), ctx.positions, (1.0, 0.1)),
     "rope, interleaved": lambda ops, w, x, y, ctx: ops.rope(
         _heads(ops, x), ctx.positions, (1.0, 0.1, 0.01), interleaved=True, scale=1.1

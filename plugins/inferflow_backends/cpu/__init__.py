@@ -33,7 +33,7 @@ class CPUBackend:
 
     def native(self) -> frozenset[str]:
         """The ops that stay whole: those with kernels, and those that numpy runs whole."""
-        return frozenset({"rms_norm", "rope", "glu"})
+        return frozenset({"rms_norm", "layer_norm", "rope", "glu", "activation"})
 
     def examine(self) -> Sequence[Finding]:
         """See `interfaces.ExaminedBackend`."""

@@ -28,6 +28,7 @@ class Lowerings:
 
         with kernels_cached_here():
             from inferflow_backends.cpu.kernels import (
+                activation,
                 append,
                 attention,
                 elementwise,
@@ -39,7 +40,7 @@ class Lowerings:
                 rows,
             )
         self._attention, self._elementwise, self._quantize = attention, elementwise, quantize
-        self._norm, self._rope = norm, rope
+        self._norm, self._rope, self._activation = norm, rope, activation
         self._append_ops, self._linear, self._rows, self._forms = append, linear, rows, forms.FORMS
         self._products = {linear.op_linear_f32.address, linear.op_linear_packed.address}
         """Rows of these end with the words bias, residual and y."""
@@ -51,7 +52,9 @@ class Lowerings:
             "split_axis": self._view,
             "merge_axes": self._view,
             "expand": self._view,
+            "activation": self._activate,
             "rms_norm": self._rms_norm,
+            "layer_norm": self._layer_norm,
             "rope": self._turn,
             "linear": self._project,
             "rows": self._embed,
@@ -135,6 +138,38 @@ class Lowerings:
         words = [size[0], size[1] // width, width, a, scale, eps, offset, c]
         split = (size[0], size[1] // width, width)
         low.row(self._norm.op_rms_norm, words, [a], [c], split=split)
+        return True
+
+    def _layer_norm(self, low: Lowering, node: Node) -> bool:
+        x, weight, bias = node.inputs
+        size = low.size_word(node.outputs[0])
+        if not isinstance(x, Value) or size is None:
+            return False
+        params = [low.memory.plain(p.path) for p in (weight, bias) if isinstance(p, ParamRef)]
+        if any(numbers.ndim != 1 for numbers in params):
+            return False
+        width = x.axes[-1].length
+        scale, shift = (
+            address(low.memory.plain(p.path)) if isinstance(p, ParamRef) else 0
+            for p in (weight, bias)
+        )
+        a, c = low.input(x), low.output(node.outputs[0])
+        eps, offset = float_word(node.attrs["eps"]), int(node.attrs["unit_offset"])
+        words = [size[0], size[1] // width, width, a, scale, shift, eps, offset, c]
+        split = (size[0], size[1] // width, width)
+        low.row(self._norm.op_layer_norm, words, [a], [c], split=split)
+        return True
+
+    def _activate(self, low: Lowering, node: Node) -> bool:
+        (x,), out = node.inputs, node.outputs[0]
+        size = low.size_word(out)
+        if not isinstance(x, Value) or size is None:
+            return False
+        a, c = low.input(x), low.output(out)
+        code = self._activation.CODES[node.attrs["act"]]
+        split = (size[0], size[1] // 32, 32) if size[1] % 32 == 0 else None
+        words = [*size, a, code, c]
+        low.row(self._activation.op_activation, words, [a], [c], split=split)
         return True
 
     def _turn(self, low: Lowering, node: Node) -> bool:

@@ -1,4 +1,4 @@
-"""rms_norm: a row's squares are summed in 16 lanes, the lanes by a tree."""
+"""rms_norm and layer_norm: a row is summed in 16 lanes, the lanes by a tree."""
 
 import numpy as np
 from numba import cfunc
@@ -10,11 +10,13 @@ from inferflow_backends.cpu.simd import (
     f32_of_bits,
     fma,
     i64_at,
+    keep_lanes,
     load_first,
     mul,
     set_f32,
     splat,
     store,
+    sub,
     sum_lanes,
 )
 
@@ -44,5 +46,37 @@ def op_rms_norm(row, tid, threads, state):
             number = f32_at(source + 4 * i) * (np.float32(1) / np.sqrt(mean + eps))
             if weight:
                 number = number * (f32_at(weight + 4 * i) + np.float32(offset))
+            set_f32(target + 4 * i, number)
+    return 0
+
+
+@cfunc(OP, **OPTIONS)
+def op_layer_norm(row, tid, threads, state):
+    """row: size word, rows a unit of it, width, x, weight (0: none), bias (0: none), eps, unit
+    offset, out."""
+    rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
+    width, x, weight, bias = (
+        i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
+    )  # fmt: skip
+    eps, offset, out = f32_of_bits(i64_at(row + 56)), i64_at(row + 64), i64_at(row + 72)
+    for r in range(rows * tid // threads, rows * (tid + 1) // threads):
+        source, target = x + 4 * width * r, out + 4 * width * r
+        total = splat(np.float32(0))
+        for i in range(0, width, 16):
+            total = add(total, load_first(source + 4 * i, min(16, width - i)))
+        mean = sum_lanes(total) / np.float32(width)
+        centre = splat(mean)
+        squares = splat(np.float32(0))
+        for i in range(0, width, 16):
+            count = min(16, width - i)
+            v = keep_lanes(sub(load_first(source + 4 * i, count), centre), 0, count, np.float32(0))
+            squares = fma(v, v, squares)
+        scale = np.float32(1) / np.sqrt(sum_lanes(squares) / np.float32(width) + eps)
+        for i in range(width):
+            number = (f32_at(source + 4 * i) - mean) * scale
+            if weight:
+                number = number * (f32_at(weight + 4 * i) + np.float32(offset))
+            if bias:
+                number = number + f32_at(bias + 4 * i)
             set_f32(target + 4 * i, number)
     return 0
