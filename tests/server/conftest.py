@@ -154,6 +154,7 @@ class Chain:
 class ScriptedModel:
     name = "scripted"
     backend_choice = "paper"
+    outputs = {"logits": False, "hidden": False}  # noqa: RUF012
 
     def __init__(self) -> None:
         self.tokenizer: Any = ByteTokenizer()

@@ -14,6 +14,7 @@ from inferflow_core.errors import InferflowError
 from inferflow_server.http import info
 from inferflow_server.http.chat import chat_completions
 from inferflow_server.http.completions import completions
+from inferflow_server.http.embeddings import embeddings
 from inferflow_server.http.errors import APIError, from_exception
 from inferflow_server.http.middleware import HostGuard, KeyGuard, SizeGuard
 from inferflow_server.http.native import native
@@ -34,6 +35,7 @@ def build_app(
     routes = [
         Route("/v1/chat/completions", chat_completions, methods=["POST"]),
         Route("/v1/completions", completions, methods=["POST"]),
+        Route("/v1/embeddings", embeddings, methods=["POST"]),
         Route("/v1/models", info.models),
         Route("/v1/models/{name:path}", info.model),
         Route("/", native, methods=["POST"]),

@@ -20,6 +20,7 @@ async def chat_completions(http: HTTPRequest) -> Response:
     service: Service = http.app.state.service
     body = await read(http, ChatBody)
     service.check_model(body.model)
+    service.check_writes()
     sampling = body.sampling(service.chain)
     ids = await _render(service, [message.plain() for message in body.messages])
     wanted = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens

@@ -21,6 +21,7 @@ async def completions(http: HTTPRequest) -> Response:
     service: Service = http.app.state.service
     body = await read(http, CompletionBody)
     service.check_model(body.model)
+    service.check_writes()
     sampling = body.sampling(service.chain)
     prompts = body.prompts()
     n = body.n or 1

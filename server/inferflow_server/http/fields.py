@@ -17,6 +17,8 @@ from inferflow_server.http.errors import APIError
 
 MAX_CHOICES = 128
 MAX_STOPS = 4
+MAX_INPUTS = 2048
+"""Of one request for embeddings: OpenAI's."""
 
 Count = Annotated[int, Field(ge=1)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
@@ -95,7 +97,7 @@ class Generation(_Body):
             if name in chain:
                 numbers[name] = number(name, value)
             elif name not in NEUTRAL:
-                raise self._unknown(name, chain)
+                raise unknown(name, {*type(self).model_fields, *chain})
             elif not any(value == neutral for neutral in NEUTRAL[name]):
                 raise APIError(
                     *(400, f"{name} is not supported by this server", "invalid_request_error"),
@@ -104,10 +106,10 @@ class Generation(_Body):
                 )
         return numbers
 
-    def _unknown(self, name: str, chain: Mapping[str, Any]) -> APIError:
-        known = {*type(self).model_fields, *chain}
-        message = f"Unrecognized request argument supplied: {name[:80]}.{nearest(name, known)}"
-        return APIError(400, message, param=name[:80], code="unknown_parameter")
+
+def unknown(name: str, known: Collection[str]) -> APIError:
+    message = f"Unrecognized request argument supplied: {name[:80]}.{nearest(name, known)}"
+    return APIError(400, message, param=name[:80], code="unknown_parameter")
 
 
 class TextPart(_Body):
@@ -157,9 +159,51 @@ class CompletionBody(Generation):
         return prompts
 
 
+class EmbeddingBody(_Body):
+    """`prompt_name` and `truncate_prompt_tokens` are sentence-transformers' and vLLM's."""
+
+    model: str = Field(max_length=256)
+    input: str | list[str] | list[TokenId] | list[list[TokenId]]
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Count | None = None
+    prompt_name: str | None = Field(None, max_length=256)
+    truncate_prompt_tokens: int | None = Field(None, ge=-1, lt=2**31)
+
+    def inputs(self) -> list[str | list[int]]:
+        """One text or list of ids for each vector. Raises APIError where there are none or too
+        many, or one is empty."""
+        alone = isinstance(self.input, str) or all(isinstance(item, int) for item in self.input)
+        inputs: list[Any] = [self.input] if alone else [*self.input]
+        for place, one in enumerate(inputs):
+            if not one:
+                where = "" if alone else f" {place}"
+                raise APIError(400, f"the input{where} is empty", param="input")
+        if len(inputs) > MAX_INPUTS:
+            message = f"there are {len(inputs)} inputs; at most {MAX_INPUTS} are possible"
+            raise APIError(400, message, param="input")
+        return inputs
+
+    def truncate(self) -> bool | int:
+        """False: nothing is cut; True: what is longer than the model reads; else to how many
+        tokens. Raises APIError."""
+        if self.truncate_prompt_tokens == 0:
+            raise APIError(
+                *(400, "truncate_prompt_tokens is -1 (as long as the model reads) or from 1"),
+                param="truncate_prompt_tokens",
+            )
+        most = self.truncate_prompt_tokens
+        return False if most is None else True if most == -1 else most
+
+    def check_names(self) -> None:
+        """Raises APIError for fields that nobody knows."""
+        for name, value in (self.model_extra or {}).items():
+            if name not in IGNORED and value is not None:
+                raise unknown(name, type(self).model_fields)
+
+
 _FIELDS = frozenset(
     name
-    for body in (ChatBody, CompletionBody, Message, TextPart, StreamOptions)
+    for body in (ChatBody, CompletionBody, EmbeddingBody, Message, TextPart, StreamOptions)
     for name in body.model_fields
 )
 

@@ -45,6 +45,7 @@ async def _answer(http: HTTPRequest, clock: Clock) -> Response:
     body = parse(NativeBody, raw)
     if body.function() == "get_stat":
         return JSONResponse(clock.last(stat=_statistics(service)))
+    service.check_writes()
     sampling = body.sampling(service.chain)
     wanted = body.most_tokens()
     ids = await _prompt(service, body)

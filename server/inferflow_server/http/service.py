@@ -4,19 +4,22 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from inferflow_core.errors import InferflowError, OverloadedError, RequestError
+from inferflow_core.errors import InferflowError, RequestError
 from inferflow_core.hooks import Hooks
 from inferflow_core.interfaces import LoadedModel, Request, Stream, TokenEvent
 from inferflow_server.http.errors import APIError, unavailable
+from inferflow_server.http.threads import Threads
 
 Result = TypeVar("Result")
 
 TEXT_THREADS = 2
 TEXT_QUEUE = 64
 """Tokenizations and templates that may wait for a thread; more is overload."""
+VECTOR_THREADS = 8
+VECTOR_QUEUE = 64
+"""Requests for embeddings that may wait for the engine."""
 MAX_CHARS_PER_TOKEN = 128
 """A text with more characters than this for each token of the context is not even tokenized."""
 SILENCE_S = 10.0
@@ -37,8 +40,13 @@ class Service:
         self.chain = {
             field.name: field for sampler in samplers for field in dataclasses.fields(sampler)
         }
-        self._threads = ThreadPoolExecutor(TEXT_THREADS, thread_name_prefix="text")
-        self._waiting = 0
+        self._texts = Threads(
+            "text", count=TEXT_THREADS, queue=TEXT_QUEUE, what="texts wait to be tokenized"
+        )
+        self._vectors = Threads(
+            "vectors", count=VECTOR_THREADS, queue=VECTOR_QUEUE, what="texts wait to be embedded"
+        )
+        self._cancelled = False
 
     def check_model(self, name: str) -> None:
         if name != self.model.name:
@@ -47,6 +55,13 @@ class Service:
                 param="model",
                 code="model_not_found",
             )
+
+    def check_writes(self) -> None:
+        """Refuses whoever asks a model for text that writes none."""
+        if "logits" not in self.model.outputs:
+            embeds = "embedding" in self.model.outputs
+            instead = "it gives embeddings: POST /v1/embeddings" if embeds else "it is an encoder"
+            raise APIError(400, f"{self.model.name} writes no text; {instead}", param="model")
 
     def check_length(self, characters: int, param: str) -> None:
         """Refuses texts that cannot fit, before work is spent on them."""
@@ -69,14 +84,19 @@ class Service:
 
     async def in_thread(self, work: Callable[..., Result], *arguments: Any) -> Result:
         """Runs text work off the event loop. Raises OverloadedError when too much of it waits."""
-        if self._waiting >= TEXT_QUEUE:
-            raise OverloadedError("too many texts wait to be tokenized")
-        self._waiting += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _contained, work, *arguments)
-        finally:
-            self._waiting -= 1
+        return await self._texts.run(work, *arguments)
+
+    async def embed(
+        self, ids: Sequence[Sequence[int]], dimensions: int | None
+    ) -> AsyncGenerator[Any, None]:
+        """The vectors of all in order, as many at a time as the engine runs at once, so that a
+        client that leaves does not keep it busy. Raises APIError, RequestError, EngineError."""
+        some = self.model.engine.max_sequences
+        for first in range(0, len(ids), some):
+            if self._cancelled or (self.draining and not first):
+                raise unavailable("the server is shutting down")
+            part = ids[first : first + some]
+            yield await self._vectors.run(lambda p=part: self.model.embed(p, dimensions=dimensions))
 
     def start(self, requests: Sequence[Request], param: str) -> "Batch":
         """Submits all of them or, where one is refused, none. `param` is the field that the
@@ -101,12 +121,14 @@ class Service:
         return ""
 
     def cancel_all(self) -> None:
+        self._cancelled = True
         for batch in list(self.running):
             batch.cancel()
 
     def close(self) -> None:
         self.hooks.call("inferflow_shutdown", model=self.model)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._texts.close()
+        self._vectors.close()
 
 
 class Batch:
@@ -176,13 +198,3 @@ class Batch:
         """Ends what still runs; safe to call twice."""
         self.cancel()
         self._service.running.discard(self)
-
-
-def _contained(work: Callable[..., Result], *arguments: Any) -> Result:
-    """A panic of a native library is a BaseException; it must not stop the event loop."""
-    try:
-        return work(*arguments)
-    except Exception:
-        raise
-    except BaseException as error:
-        raise RuntimeError(f"{type(error).__name__}: {error}") from error
