@@ -64,7 +64,7 @@ def fills(logits: Array, ids: Sequence[int], tokenizer: Tokenizer, top: int) -> 
         best = np.argsort(-probabilities, kind="stable")[:top]
         found.append(
             [
-                Fill(int(id), tokenizer.decode([id]), float(probabilities[id]))
+                Fill(int(id), tokenizer.decode([id], skip_special=False), float(probabilities[id]))
                 for id in map(int, best)
             ]
         )

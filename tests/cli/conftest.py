@@ -71,6 +71,7 @@ class _Stream:
 class Model:
     name = "reciter"
     backend_choice = "paper (the best that is installed)"
+    outputs = {"logits": False, "hidden": False}  # noqa: RUF012
 
     def __init__(self) -> None:
         self.tokenizer = Tokenizer()

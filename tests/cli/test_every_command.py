@@ -37,6 +37,7 @@ CASES = {
     "run": Case(f"model.gguf Hello --max-tokens 3 {FAST}", "model.gguf Hello --top-p 2", 2),
     "serve": Case(f"model.gguf --port 0 {FAST}", "nothing.gguf --port 0", 6),
     "client": Case("Hello", "ftp://somewhere Hello", 2),
+    "embed": Case(f"encoder sky sea {FAST}", "encoder sky --output vectors.txt", 2),
     "pull": Case("smollm2-135m-instruct", "smollm2-135m-instrct", 6),
     "ls": Case("", "everything", 2),
     "rm": Case("--all --yes", "hf:owner/nothing --yes", 6),

@@ -109,7 +109,7 @@ class Tokenizer:
     chat_template = None
     def encode(self, text): return [1]
 class Model:
-    name = "m"; engine = Engine(); tokenizer = Tokenizer()
+    name = "m"; engine = Engine(); tokenizer = Tokenizer(); outputs = {"logits": False}
     def close(self): print("closed", file=sys.stderr)
 inferflow_core.load = lambda *_, **__: Model()
 from inferflow_server.cli import main

@@ -1,6 +1,10 @@
 """Embeddings over HTTP: of a tiny encoder, with the official client and by hand."""
 
 import base64
+import shlex
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -181,6 +185,25 @@ def test_the_other_routes_are_as_ever(at: str) -> None:
     assert httpx.get(f"{at}/ready").json()["status"] == "ready"
     stat = {"header": {"fn": "get_stat"}}
     assert httpx.post(at, json=stat).json()["stat"]["alive"] is True
+
+
+def test_the_ready_line_can_be_pasted(tiny: Path) -> None:
+    call = "from inferflow_server.cli import main; main()"
+    words = ["serve", str(tiny / "encoder"), "--port", "0", "--backend", "numpy"]
+    with subprocess.Popen(
+        [sys.executable, "-c", call, *words], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        line = next(line for line in lines if line.startswith("curl "))
+        _, url, _, header, _, body = shlex.split(line)
+        assert url.endswith("/v1/embeddings")
+        name, _, value = header.partition(": ")
+        answer = httpx.post(url, content=body, headers={name: value}).json()
+        assert len(answer["data"][0]["embedding"]) == tiny_bert.HIDDEN
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+        assert process.wait(30) == 0
 
 
 class SlowEncoder:

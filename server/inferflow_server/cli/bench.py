@@ -13,6 +13,8 @@ import click
 from inferflow_core.errors import EngineError, UsageError
 from inferflow_core.interfaces import LoadedModel, Request, TokenEvent
 from inferflow_core.version import __version__
+from inferflow_server.cli import bench_encoder
+from inferflow_server.cli.bench_encoder import measure_reading
 from inferflow_server.cli.model import opened
 from inferflow_server.cli.options import ModelOptions, json_option, model_argument, model_options
 from inferflow_server.cli.output import note, print_columns, print_json
@@ -42,6 +44,8 @@ def command(
 ) -> None:
     """Measure speed and memory on random prompts, with greedy sampling.
 
+    An encoder is measured at reading: texts of --prompt tokens, or as long as it reads.
+
     Every sequence generates exactly --gen tokens: end tokens are ignored. Prompts differ and no
     prefix is reused. Prefill lasts until the last sequence has its first token, decoding from then
     on.
@@ -53,23 +57,28 @@ def command(
     --json prints {"model", "backend", "version", "results"}; each result has "batch", "prompt",
     "gen", "prefill_tokens_per_s", "decode_tokens_per_s", "first_token_s" (the mean), "total_s",
     "load_s" and "peak_rss_bytes", the most memory the process has held so far (null where the
-    system does not tell).
+    system does not tell). Of an encoder "read_tokens_per_s" and "texts_per_s" instead.
     """
     batches = parse_batches(batch)
     with opened(options) as (model, load_s):
-        if prompt_tokens + gen > model.engine.context:
-            raise UsageError(
-                f"{prompt_tokens} + {gen} tokens are beyond the context, {model.engine.context}"
-            )
+        context, reads = model.engine.context, "logits" not in model.outputs
+        if reads:
+            prompt_tokens, gen = min(prompt_tokens, context), 0
+        elif prompt_tokens + gen > context:
+            raise UsageError(f"{prompt_tokens} + {gen} tokens are beyond the context, {context}")
+
+        def measure(prompts: list[tuple[int, ...]], gen: int) -> dict[str, float]:
+            return measure_reading(model, prompts) if reads else _measure(model, prompts, gen)
+
         random_ids = random.Random(seed)
-        _measure(model, _prompts(model, random_ids, 1, min(prompt_tokens, 16)), 2)
+        measure(_prompts(model, random_ids, 1, min(prompt_tokens, 16)), 2)
         results: list[dict[str, Any]] = []
         for size in batches:
             note(f"batch {size} …")
             prompts = _prompts(model, random_ids, size, prompt_tokens)
             results.append(
                 {"batch": size, "prompt": prompt_tokens, "gen": gen}
-                | _measure(model, prompts, gen)
+                | measure(prompts, gen)
                 | {"load_s": load_s, "peak_rss_bytes": peak_rss_bytes()}
             )
         report = {
@@ -81,8 +90,9 @@ def command(
     if as_json:
         print_json(report)
         return
-    rows = [[f"{result[key]:.4g}" for key in COLUMNS] for result in results]
-    print_columns([list(COLUMNS), *rows])
+    names = bench_encoder.COLUMNS if reads else COLUMNS
+    rows = [[f"{result[key]:.4g}" for key in names] for result in results]
+    print_columns([list(names), *rows])
     peak = results[-1]["peak_rss_bytes"]
     note(f"load {load_s:.2f} s" + (f" · peak memory {peak / 2**20:.0f} MiB" if peak else ""))
 

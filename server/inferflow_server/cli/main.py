@@ -19,6 +19,7 @@ COMMANDS = {
     "run": Command(f"{HERE}.run", "Answer a prompt in the terminal, or have a conversation."),
     "serve": Command(f"{HERE}.serve", "Serve a model over HTTP, as OpenAI does."),
     "client": Command(f"{HERE}.client", "Ask a running server, or have a conversation."),
+    "embed": Command(f"{HERE}.embed", "Print vectors of texts, and how near they are."),
     "pull": Command(f"{HERE}.pull", "Fetch a model's files."),
     "ls": Command(f"{HERE}.ls", "List the models in the cache."),
     "rm": Command(f"{HERE}.rm", "Remove models from the cache."),

@@ -81,6 +81,8 @@ def model_options(function: Function) -> Function:
             spec = None
         if spec is not None and "prompt" in rest and rest["prompt"] is None:
             model, rest["prompt"] = None, model
+        if spec is not None and model is not None and "texts" in rest:
+            model, rest["texts"] = None, (model, *rest["texts"])
         if (model is None) == (spec is None):
             reason = "two models are given" if model else "no model is given"
             raise click.UsageError(f"{reason}: write MODEL or --spec MODEL", context)

@@ -7,6 +7,7 @@ import click
 from inferflow_core.errors import EngineError, UsageError
 from inferflow_core.interfaces import LoadedModel, Request
 from inferflow_server.answer_text import write_answer
+from inferflow_server.cli.fills import print_fills
 from inferflow_server.cli.model import opened
 from inferflow_server.cli.options import ModelOptions, model_argument, model_options
 from inferflow_server.cli.output import note
@@ -53,6 +54,9 @@ def command(
     --raw continues the text instead, and so does a model without a template. What is not given is
     the spec's.
 
+    An encoder writes nothing: PROMPT is a text with a mask ([MASK]), and the five best words for it
+    are printed with their probabilities.
+
     In a conversation, what was said before is part of each question. /help lists its commands,
     Ctrl-C stops an answer, Ctrl-D ends it. What is typed is remembered for the arrow keys, in the
     user's state folder.
@@ -65,6 +69,12 @@ def command(
     """
     text = read_prompt(prompt)
     with opened(options) as (model, load_s):
+        if "logits" not in model.outputs:
+            about_writing = {"raw": raw, "system": system, "max-tokens": max_tokens, "seed": seed}
+            about_writing |= {"stop": stop or None, "stats": stats, **sampling}
+            given = [name for name, value in about_writing.items() if value not in (None, False)]
+            print_fills(model, text, [f"--{name.replace('_', '-')}" for name in given])
+            return
         if text is None:
             from inferflow_server.conversation.local import LocalAnswers, settings_of
             from inferflow_server.conversation.start import converse

@@ -101,13 +101,15 @@ def _ready(model: LoadedModel, address: str, needs_key: bool, as_json: bool) -> 
         click.echo(json.dumps(facts))
         sys.stdout.flush()
         return
-    body = {"model": model.name, "messages": [{"role": "user", "content": "Hello!"}]}
+    route, body = "chat/completions", {"messages": [{"role": "user", "content": "Hello!"}]}
+    if "logits" not in model.outputs:
+        route, body = "embeddings", {"input": ["Hello!"]}
     key = '-H "Authorization: Bearer $INFERFLOW_API_KEY" ' if needs_key else ""
     note(
         "Ready: {model} at {url} · context {context} tokens · {sequences} sequences at once · "
         "cache of {cache_tokens} tokens".format(**facts)
     )
     note(
-        f"curl {address}/v1/chat/completions {key}-H 'Content-Type: application/json' "
-        f"-d '{json.dumps(body)}'"
+        f"curl {address}/v1/{route} {key}-H 'Content-Type: application/json' "
+        f"-d '{json.dumps({'model': model.name, **body})}'"
     )
