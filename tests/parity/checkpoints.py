@@ -89,7 +89,10 @@ def reference(model: Any, ids: Sequence[int]) -> tuple[Array, list[Array]]:
 
 def listed(plan: Any, model: Any) -> None:
     """docs/models.md tells what is compared: it is made from tests/families.toml."""
-    name, table = type(getattr(model, "_model", model)).__name__, TABLE["parity"]
+    table = TABLE["parity"]
+    # What computes another model by a class of transformers holds the class's.
+    held = (each for each in (model, *vars(model).values()) if hasattr(each, "config_class"))
+    name = type(next(held)).__name__
     classes = {one.reference for one in ORACLES.values() if one.family == plan.name}
     classes |= {*table["classes"].get(plan.name, ())}
     what = f"add {name} to {plan.name} in tests/families.toml, then `make docs`"

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from checkpoints import TOLERANCE, VOCAB, each_size, prompts, save, torch
+from checkpoints import TOLERANCE, VOCAB, each_size, listed, prompts, save, torch
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -41,6 +41,7 @@ def test_bert_agrees(tmp_path: Path, name: str, seed: int, depth: int, backend: 
     ids = prompts(seed=seed)
     types = [[int(at >= len(each) // 2) for at in range(len(each))] for each in ids]
     with inferflow_core.load(save(model, tmp_path, seed), backend=backend) as ours:
+        listed(ours.plan, model)
         results = ours.head(head, ids, token_types=types)
     for each, kinds, result in zip(ids, types, results, strict=True):
         with torch.no_grad():

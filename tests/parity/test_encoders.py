@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import transformers
-from checkpoints import TOLERANCE, VOCAB, Array, each_size, prompts, save, torch
+from checkpoints import TOLERANCE, VOCAB, Array, each_size, listed, prompts, save, torch
 
 import inferflow_core
 
@@ -89,6 +89,7 @@ def test_masked_tokens_and_states(
     with torch.no_grad():
         results = [model(torch.tensor([row]), output_hidden_states=True) for row in ids]
     with inferflow_core.load(folder, backend=backend) as ours:
+        listed(ours.plan, model)
         found = {"hidden": ours.hidden(ids), "mlm": ours.head("mlm", ids)}
     expected = {
         "hidden": [out.hidden_states[-1][0].numpy() for out in results],
@@ -106,6 +107,7 @@ def test_the_pooled_state_of_a_base_model(tmp_path: Path, variant: str, backend:
     with torch.no_grad():
         results = [model(torch.tensor([row])) for row in ids]
     with inferflow_core.load(folder, backend=backend) as ours:
+        listed(ours.plan, model)
         assert "pooled" in ours.plan.model.heads
         assert not {"mlm", "labels", "span"} & {*ours.plan.model.heads}
         pooled = ours.head("pooled", ids)
@@ -126,6 +128,7 @@ def test_labels(tmp_path: Path, variant: str, kind: str, backend: str) -> None:
     with torch.no_grad():
         expected = [model(torch.tensor([row])).logits[0].numpy() for row in ids]
     with inferflow_core.load(folder, backend=backend) as ours:
+        listed(ours.plan, model)
         assert off(ours.head("labels", ids), expected) <= TOLERANCE
 
 
@@ -137,4 +140,5 @@ def test_the_span_of_an_answer(tmp_path: Path, backend: str) -> None:
         results = [model(torch.tensor([row])) for row in ids]
     expected = [torch.stack([out.start_logits, out.end_logits], -1)[0].numpy() for out in results]
     with inferflow_core.load(folder, backend=backend) as ours:
+        listed(ours.plan, model)
         assert off(ours.head("span", ids), expected) <= TOLERANCE
