@@ -12,6 +12,7 @@ from inferflow_core.catalog import Catalog
 sys.path.insert(0, str(Path(__file__).parent))
 import tiny_bert
 import tiny_llama
+import tiny_m2m
 
 SHARED = Path(os.environ.get("INFERFLOW_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 """Tests that were copied away from the checkout find the data by the variable."""
@@ -49,7 +50,8 @@ def installed() -> Catalog:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model that says words, `checkpoint/` and `model.gguf`, one that reads them,
-    `encoder/`, and a `text.txt`."""
+    `encoder/`, one that translates them, `translator/`, and a `text.txt`."""
     folder = tiny_llama.write_all(tmp_path_factory.mktemp("tiny"))
     tiny_bert.write_checkpoint(folder / "encoder")
+    tiny_m2m.write_checkpoint(folder / "translator")
     return folder

@@ -10,14 +10,19 @@ from inferflow_core.interfaces.backend import (
     FootprintBackend,
     Held,
 )
-from inferflow_core.interfaces.engine import Engine, Request, Stats, Stream, TokenEvent
+from inferflow_core.interfaces.engine import Engine, Prompt, Request, Stats, Stream, TokenEvent
 from inferflow_core.interfaces.loaded_model import LoadedModel
 from inferflow_core.interfaces.model_files import Checkpoint, Format, Loader, TensorInfo, Weight
 from inferflow_core.interfaces.predictions import Fill, TokenLabel
 from inferflow_core.interfaces.program import Program, ProgramEntry, Sizes, Step, Ticket
 from inferflow_core.interfaces.sampler import Sampler, SampleStep
 from inferflow_core.interfaces.source import Source
-from inferflow_core.interfaces.tokenizer import StreamDecoder, Tokenizer, TokenizerEntry
+from inferflow_core.interfaces.tokenizer import (
+    Multilingual,
+    StreamDecoder,
+    Tokenizer,
+    TokenizerEntry,
+)
 
 __all__ = [
     "Backend",
@@ -32,8 +37,10 @@ __all__ = [
     "Held",
     "LoadedModel",
     "Loader",
+    "Multilingual",
     "Program",
     "ProgramEntry",
+    "Prompt",
     "Request",
     "SampleStep",
     "Sampler",

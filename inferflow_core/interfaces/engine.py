@@ -11,6 +11,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Prompt:
+    """Where an answer begins: two fields of a Request."""
+
+    ids: tuple[int, ...]
+    source: tuple[int, ...] = ()
+
+    @property
+    def given(self) -> int:
+        """How many tokens a text or conversation has become."""
+        return len(self.source or self.ids)
+
+
+@dataclass(frozen=True)
 class Request:
     """One sequence to generate. `sampling` overrides fields of the samplers by name."""
 

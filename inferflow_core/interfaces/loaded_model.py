@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from inferflow_core.interfaces.engine import Engine, TokenEvent
+from inferflow_core.interfaces.engine import Engine, Prompt, TokenEvent
 from inferflow_core.interfaces.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ class LoadedModel(Protocol):
     """What a text gives: `logits`, `hidden`, the names of heads; and whether that is one row for
     the whole of it or one for each token."""
 
+    reads_source: bool
+    """Whether it is an encoder-decoder: it writes what it makes of a source."""
+
     @property
     def tokenizer(self) -> Tokenizer:
         """Opened when first asked for. Raises what its entry raises where there is none."""
@@ -38,6 +41,20 @@ class LoadedModel(Protocol):
         add_generation_prompt: bool = True,
     ) -> list[int]:
         """Chat messages -> ids, by the model's template. Raises RequestError where it has none."""
+        ...
+
+    def prompt(
+        self,
+        given: str | Sequence[int] | Sequence[Mapping[str, Any]],
+        *,
+        source_language: str | None = None,
+        target_language: str | None = None,
+        first: Sequence[int] | None = None,
+    ) -> Prompt:
+        """What a request for a text, ids or a conversation begins with. Of a decoder these are its
+        ids. An encoder-decoder reads them as its source; its target begins with the spec's start,
+        then the token of `target_language`, or the spec's first one, or `first` instead of either.
+        Raises RequestError, TemplateError."""
         ...
 
     def logits(
@@ -123,11 +140,15 @@ class LoadedModel(Protocol):
         seed: int | None = None,
         logprobs: int | None = None,
         ignore_stop_ids: bool = False,
+        source_language: str | None = None,
+        target_language: str | None = None,
+        first: Sequence[int] | None = None,
         **sampling: float,
     ) -> Iterator[TokenEvent]:
         """The events of one sequence after a text, ids or a conversation (`prompt` may be any of
-        them; the keywords say which). `sampling` overrides
-        fields of the samplers by name. Leaving the iterator early cancels it."""
+        them; the keywords say which). Languages and `first` are for encoder-decoders, as in
+        `prompt`. `sampling` overrides fields of the samplers by name. Leaving the iterator early
+        cancels it."""
         ...
 
     def __enter__(self) -> Self: ...

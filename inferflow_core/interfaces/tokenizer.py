@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from inferflow_core.interfaces.model_files import Checkpoint
 
@@ -79,6 +79,19 @@ class Tokenizer(Protocol):
         ...
 
     def token_id(self, token: str) -> int | None: ...
+
+
+@runtime_checkable
+class Multilingual(Protocol):
+    """What the tokenizer of a translation model has besides: tokens that tell a text's language."""
+
+    languages: Mapping[str, int]
+    """Language, as the vocabulary calls it (`en`, `eng_Latn`) -> its token. Empty: it has none."""
+
+    def encode_in(self, text: str, language: str) -> list[int]:
+        """As `Tokenizer.encode`, with what goes around a text of this language. Raises
+        TokenizerError for a language that it does not have."""
+        ...
 
 
 class TokenizerEntry(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from inferflow_core.interfaces import Tokenizer
+from inferflow_core.interfaces import Multilingual, Tokenizer
 from inferflow_core.testing.registered import EntrySuite
 
 
@@ -60,6 +60,22 @@ class TokenizerSuite(EntrySuite):
             for text in ("a", written)
         ]
         assert counts[0] == counts[1]
+
+    def test_languages_are_tokens(self) -> None:
+        """Where it is `Multilingual` and has languages: each is one special token, which a text of
+        that language has around it."""
+        tokenizer = self.make()
+        if not isinstance(tokenizer, Multilingual):
+            return
+        languages = tokenizer.languages
+        for language, id in languages.items():
+            assert 0 <= id < tokenizer.vocab_size
+            assert tokenizer.decode([id]) == ""
+            ids = tokenizer.encode_in(self.texts[0], language)
+            assert ids.count(id) == 1
+            others = set(languages.values()) - {id}
+            assert not others & set(ids)
+            assert tokenizer.decode(ids) == tokenizer.decode(tokenizer.encode(self.texts[0]))
 
     def test_tokens_and_ids_agree(self) -> None:
         """`token` and `token_id` are each other's inverse."""

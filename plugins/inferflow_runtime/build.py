@@ -1,7 +1,7 @@
 """From a reference to a running model: each arrow of the design, one after the other."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 from inferflow_core.axes import SEQUENCES
 from inferflow_core.block import Position, all_aliases, all_params, walk
 from inferflow_core.catalog import Catalog
-from inferflow_core.errors import EngineError, InferflowError
+from inferflow_core.errors import EngineError
 from inferflow_core.graph import Graph, reads_whole
 from inferflow_core.interfaces import (
     Backend,
@@ -32,6 +32,7 @@ from inferflow_core.spec.overrides import Overrides
 from inferflow_core.tracer import trace
 from inferflow_runtime.backend import choose_backend
 from inferflow_runtime.model import Model
+from inferflow_runtime.prompt import if_any
 from inferflow_runtime.reference import Found, Progress, find
 from inferflow_runtime.sizes import DEFAULT_CONTEXT, free_memory, plan_sizes
 from inferflow_runtime.texts import TextFacts
@@ -112,7 +113,7 @@ def open_model(
             sizes=sizes,
             vocab=plan.model.vocab,
             samplers=run.samplers,
-            tokenizer=partial(_if_any, tokenizer),
+            tokenizer=partial(if_any, tokenizer),
             stop_ids=plan.generation.get("stop", ()),
             entries=entries,
             max_queue=run.max_queue,
@@ -127,6 +128,7 @@ def open_model(
             texts=network.texts,
             open_tokenizer=tokenizer,
             backend_choice=why,
+            reads_source="encode" in entries,
             resources=resources.pop_all(),
         )
 
@@ -230,12 +232,3 @@ def open_tokenizer(
 ) -> Tokenizer:
     """The tokenizer of a checkpoint; `options` is the spec's [tokenizer]. Raises InferflowError."""
     return catalog.get("tokenizer", "auto").open(checkpoint, options, catalog)
-
-
-def _if_any(tokenizer: Callable[[], Tokenizer]) -> Tokenizer | None:
-    """None where there is none that opens: ids still go in and out, and whoever asks the model
-    for its tokenizer is told the reason."""
-    try:
-        return tokenizer()
-    except InferflowError:
-        return None

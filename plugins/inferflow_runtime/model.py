@@ -11,6 +11,7 @@ from inferflow_core.errors import RequestError
 from inferflow_core.interfaces import (
     Engine,
     Fill,
+    Prompt,
     Request,
     Stream,
     TokenEvent,
@@ -19,6 +20,7 @@ from inferflow_core.interfaces import (
 )
 from inferflow_core.spec import Plan
 from inferflow_runtime import predictions
+from inferflow_runtime.prompt import if_any, refuse_choices, source_of, target_of
 from inferflow_runtime.texts import TextFacts, start_of, text_ids
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -37,6 +39,7 @@ class Model:
         texts: TextFacts,
         open_tokenizer: Callable[[], Tokenizer],
         backend_choice: str,
+        reads_source: bool,
         resources: ExitStack,
     ) -> None:
         self.name = name
@@ -45,6 +48,7 @@ class Model:
         self.outputs = outputs
         self._texts = texts
         self.backend_choice = backend_choice
+        self.reads_source = reads_source
         self._open_tokenizer = open_tokenizer
         self._close = weakref.finalize(self, resources.close)
 
@@ -62,6 +66,39 @@ class Model:
         return self.tokenizer.encode_chat(
             messages, tools, add_generation_prompt=add_generation_prompt
         )
+
+    def prompt(
+        self,
+        given: str | Sequence[int] | Sequence[Mapping[str, Any]],
+        *,
+        source_language: str | None = None,
+        target_language: str | None = None,
+        first: Sequence[int] | None = None,
+    ) -> Prompt:
+        """See `interfaces.LoadedModel.prompt`."""
+        if not self.reads_source:
+            names = {"source_language": source_language, "target_language": target_language}
+            refuse_choices(self.name, {**names, "first": first})
+            return Prompt(tuple(self._ids(given)))
+        source = tuple(self._ids(given, source_language))
+        tokenizer = if_any(self._open_tokenizer)
+        return Prompt(target_of(self.plan.generation, tokenizer, target_language, first), source)
+
+    def _ids(
+        self,
+        given: str | Sequence[int] | Sequence[Mapping[str, Any]],
+        language: str | None = None,
+    ) -> Sequence[int]:
+        if isinstance(given, str):
+            return source_of(given, self.tokenizer, language)
+        if language is not None:
+            raise RequestError(
+                "source_language is for a text: ids and templates say themselves what is read",
+                param="source_language",
+            )
+        if given and all(isinstance(item, Mapping) for item in given):
+            return self.render(cast("Sequence[Mapping[str, Any]]", given))
+        return cast("Sequence[int]", given)
 
     def logits(
         self,
@@ -186,22 +223,25 @@ class Model:
         seed: int | None = None,
         logprobs: int | None = None,
         ignore_stop_ids: bool = False,
+        source_language: str | None = None,
+        target_language: str | None = None,
+        first: Sequence[int] | None = None,
         **sampling: float,
     ) -> Iterator[TokenEvent]:
         """`prompt` is a text, token ids or messages. Without `max_tokens`, up to the end of the
         context. Raises RequestError at once, not when the iterator is first asked."""
-        if sum(given is not None for given in (prompt, ids, messages)) != 1:
+        given = [each for each in (prompt, ids, messages) if each is not None]
+        if len(given) != 1:
             raise RequestError("give one of a prompt, ids and messages")
-        if isinstance(prompt, str):
-            ids = self.tokenizer.encode(prompt)
-        elif prompt and all(isinstance(item, Mapping) for item in prompt):
-            messages = cast("Sequence[Mapping[str, Any]]", prompt)
-        elif prompt is not None:
-            ids = cast("Sequence[int]", prompt)
-        if messages is not None:
-            ids = self.render(messages)
+        begins = self.prompt(
+            given[0],
+            source_language=source_language,
+            target_language=target_language,
+            first=first,
+        )
         request = Request(
-            ids=tuple(ids or ()),
+            ids=begins.ids,
+            source=begins.source,
             max_tokens=self.engine.context if max_tokens is None else max_tokens,
             sampling=sampling,
             seed=seed,

@@ -1,6 +1,6 @@
 """Which tokens go before and after a text: the files' answer, then the spec's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -39,6 +39,14 @@ class Policy:
         prefix = _with(prefix, bos, options.get("bos"), at_start=True)
         suffix = _with(suffix, eos, options.get("eos"), at_start=False)
         return cls(prefix, suffix)
+
+    def in_language(self, id: int, languages: Collection[int]) -> Self:
+        """With `id` where another language's token stands; before a text where none does."""
+        prefix, suffix = (
+            tuple(id if other in languages else other for other in ids)
+            for ids in (self.prefix, self.suffix)
+        )
+        return type(self)(prefix if id in (*prefix, *suffix) else (id, *prefix), suffix)
 
 
 def _with(

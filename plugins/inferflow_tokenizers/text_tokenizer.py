@@ -5,10 +5,17 @@ BOS/EOS, limits, streaming and chat templates.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inferflow_core.errors import ModelFileError, RequestError, TemplateError
+from inferflow_core.errors import (
+    ModelFileError,
+    RequestError,
+    TemplateError,
+    TokenizerError,
+    nearest,
+)
 from inferflow_tokenizers.chat_template import TemplateRenderer
 from inferflow_tokenizers.detokenizer import Pieces, PieceStream, UnsupportedDecoder
 from inferflow_tokenizers.facts import Facts
+from inferflow_tokenizers.languages import languages_of
 from inferflow_tokenizers.marks import Marks, unescaped
 from inferflow_tokenizers.native import check_text
 from inferflow_tokenizers.policy import Policy
@@ -18,7 +25,7 @@ MASKS = ("[MASK]", "<mask>")
 
 
 class TextTokenizer:
-    """A Tokenizer. `options` is the spec's [tokenizer] table."""
+    """A Tokenizer, Multilingual. `options` is the spec's [tokenizer] table."""
 
     def __init__(self, vocabulary: Vocabulary, facts: Facts, options: Mapping[str, Any]) -> None:
         self._vocabulary = vocabulary
@@ -31,6 +38,7 @@ class TextTokenizer:
         self.mask = self._mask()
         self.stop_ids = facts.stop_ids | ({self.eos} if self.eos is not None else frozenset())
         self._policy = Policy.of(vocabulary, self.bos, self.eos, facts, options)
+        self.languages = languages_of(vocabulary.special)
         try:
             special = frozenset(vocabulary.special)
             self._pieces = Pieces(vocabulary.decoder, vocabulary.token, special)
@@ -58,6 +66,15 @@ class TextTokenizer:
                 f"{self._facts.path} does not say which tokens stand between two texts"
             )
         return pair
+
+    def encode_in(self, text: str, language: str) -> list[int]:
+        """Raises what `encode` raises."""
+        if language not in self.languages:
+            near = nearest(language, self.languages)
+            raise TokenizerError(f"{self._facts.path} has no language {language!r}.{near}")
+        among = self.languages.values()
+        policy = self._policy.in_language(self.languages[language], among)
+        return [*policy.prefix, *self.encode(text, special=False), *policy.suffix]
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
         stream = self.stream(skip_special=skip_special)

@@ -15,7 +15,7 @@ from inferflow_server.cli.main import run
 from web_server import authority, untrusted, web
 
 import inferflow_core
-from inferflow_core.interfaces import Request, Stats, TokenEvent
+from inferflow_core.interfaces import Prompt, Request, Stats, TokenEvent
 
 __all__ = ["authority", "hub", "untrusted", "web"]
 
@@ -72,6 +72,7 @@ class Model:
     name = "reciter"
     backend_choice = "paper (the best that is installed)"
     outputs = {"logits": False, "hidden": False}  # noqa: RUF012
+    reads_source = False
 
     def __init__(self) -> None:
         self.tokenizer = Tokenizer()
@@ -87,6 +88,12 @@ class Model:
     def render(self, messages: Sequence[Mapping[str, Any]], *_: Any) -> list[int]:
         self.messages = messages
         return [1, 2, 3]
+
+    def prompt(self, given: Any, **choices: Any) -> Prompt:
+        self.choices = {name: value for name, value in choices.items() if value is not None}
+        if isinstance(given, str):
+            return Prompt(tuple(self.tokenizer.encode(given)))
+        return Prompt(tuple(self.render(given) if isinstance(given[0], Mapping) else given))
 
     def logits(self, ids: Sequence[Sequence[int]], *, encoder: Any = None) -> list[Any]:
         """The next token is the same again with odds of 3 to 1 against each other one."""

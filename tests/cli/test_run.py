@@ -100,16 +100,17 @@ import sys, time
 import inferflow_core
 class Stream(list):
     def cancel(self): pass
-from inferflow_core.interfaces import TokenEvent
+from inferflow_core.interfaces import Prompt, TokenEvent
 class Engine:
     context = 10
     def submit(self, request):
         return Stream(TokenEvent(1, "word " * 1000) for _ in range(1000))
 class Tokenizer:
     chat_template = None
-    def encode(self, text): return [1]
 class Model:
-    name = "m"; engine = Engine(); tokenizer = Tokenizer(); outputs = {"logits": False}
+    name = "m"; engine = Engine(); tokenizer = Tokenizer(); reads_source = False
+    outputs = {"logits": False}
+    def prompt(self, text, **choices): return Prompt((1,))
     def close(self): print("closed", file=sys.stderr)
 inferflow_core.load = lambda *_, **__: Model()
 from inferflow_server.cli import main

@@ -44,6 +44,7 @@ class Reciter:
 
     name: str = "reciter"
     chat: bool = True
+    reads_source: bool = False
     context: int | None = 512
     room: int = 100
     script: list[Scripted] = field(default_factory=list)

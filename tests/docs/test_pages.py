@@ -12,12 +12,12 @@ folder of those is a copy of the checkout. Its fenced blocks, in order:
     ```text                     output or illustration
     ```text printed="above"     must be in the output of the block before; … stands for anything
 
-The work folder holds `model.gguf` and `checkpoint/`, a tiny Llama, and `text.txt`
-(`python tests/tiny_llama.py FOLDER` makes them, to try a page by hand); `smollm2-135m-instruct` may
-be named. The folder and exported variables go on from block to block. A line `inferflow serve …`
-stays in the background until the page ends or serves on the same port again; it gets a free port,
-which 127.0.0.1:8000 and localhost:8000 (or the line's own --port) then mean on that page. A page
-with `pip install` gets an environment of its own.
+The work folder holds `model.gguf` and `checkpoint/`, a tiny Llama, `translator/` and `text.txt`
+(`python tests/tiny_llama.py FOLDER` and `python tests/tiny_m2m.py FOLDER/translator` make them, to
+try a page by hand); `smollm2-135m-instruct` may be named. The folder and exported variables go on
+from block to block. A line `inferflow serve …` stays in the background until the page ends or
+serves on the same port again; it gets a free port, which 127.0.0.1:8000 and localhost:8000 (or the
+line's own --port) then mean on that page. A page with `pip install` gets an environment of its own.
 """
 
 import html

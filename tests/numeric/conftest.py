@@ -22,7 +22,8 @@ def opened(
     source = shared / "oracles" / "families" / name / "model"
     folder = oracles.link_form(source, form, tmp_path_factory.mktemp(name))
     with inferflow_core.load(folder, backend=backend) as model:
-        yield SimpleNamespace(model=model, stored=oracles.results(shared, name), name=name)
+        stored = oracles.results(shared, name)
+        yield SimpleNamespace(model=model, stored=stored, name=name, backend=backend)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from inferflow_loaders.pickle import PickleLoader
 from oracles import TOLERANCE, numbered
+from safetensors.numpy import save_file
 
+import inferflow_core
 from inferflow_core.interfaces import Request
 
 NETWORK = "encoder_decoder"
@@ -52,6 +55,43 @@ def test_rows_of_a_batch(opened: Any) -> None:
     assert len({len(one) for one in encoder}) > 1
     found = opened.model.logits(opened.stored["batch_dec_ids"].tolist(), encoder=encoder)
     assert np.abs(np.array(found) - opened.stored["batch_logits"]).max() <= TOLERANCE
+
+
+def test_texts_in_and_texts_out(opened: Any, shared: Path) -> None:
+    """From English to French, as the reference was asked."""
+    told = shared / "oracles" / "families" / opened.name / "ref" / "reference.json"
+    cases = json.loads(told.read_text("utf-8"))["generation"]
+    options: dict[str, Any] = {"source_language": "en", "target_language": "fr", "max_tokens": 32}
+    for case in cases:
+        prompt = opened.model.prompt(case["text"], source_language="en", target_language="fr")
+        assert list(prompt.source) == case["prompt_ids"]
+        assert list(prompt.ids) == case["decoder_prefix"]
+        events = opened.model.generate(
+            case["text"], **options, temperature=0.0, ignore_stop_ids=True
+        )
+        assert "".join(event.text for event in events) == case["decoded"]
+    assert len(cases) == 4
+
+
+def test_a_copy_in_safetensors_is_the_same(opened: Any, shared: Path, tmp_path: Path) -> None:
+    """Written here of what the loader of pickles reads, with the table that is stored twice."""
+    source = shared / "oracles" / "families" / opened.name / "model"
+    checkpoint = PickleLoader().open(source)
+    tensors = {
+        name: np.asarray(checkpoint.read(name)).view(np.float32).reshape(info.shape)
+        for name, info in checkpoint.tensors.items()
+    }
+    assert {info.format for info in checkpoint.tensors.values()} == {"f32"}
+    checkpoint.close()
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    for path in source.glob("*"):
+        if path.suffix != ".bin":
+            (tmp_path / path.name).symlink_to(path)
+    ids, sources = ([opened.stored[f"{n}_ids_0"].tolist()] for n in ("dec", "enc"))
+    with inferflow_core.load(tmp_path, backend=opened.backend) as copy:
+        (found,) = copy.logits(ids, encoder=sources)
+    (expected,) = opened.model.logits(ids, encoder=sources)
+    assert found.tobytes() == expected.tobytes()
 
 
 def test_greedy_tokens(opened: Any, shared: Path) -> None:

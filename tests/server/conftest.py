@@ -23,7 +23,7 @@ from inferflow_core.errors import (
     TemplateError,
 )
 from inferflow_core.hooks import Hooks
-from inferflow_core.interfaces import LoadedModel, Request, Stats, TokenEvent
+from inferflow_core.interfaces import LoadedModel, Prompt, Request, Stats, TokenEvent
 
 EOS = 256
 
@@ -155,6 +155,7 @@ class ScriptedModel:
     name = "scripted"
     backend_choice = "paper"
     outputs = {"logits": False, "hidden": False}  # noqa: RUF012
+    reads_source = False
 
     def __init__(self) -> None:
         self.tokenizer: Any = ByteTokenizer()
@@ -174,10 +175,18 @@ class ScriptedModel:
         text = "".join(f"{message['role'][0]}:{message['content']}" for message in messages)
         return list(text.encode())
 
+    def prompt(self, given: Any, **choices: Any) -> Prompt:
+        self.choices = {name: value for name, value in choices.items() if value is not None}
+        if isinstance(given, str):
+            given = self.tokenizer.encode(given)
+        elif given and isinstance(given[0], dict):
+            given = self.render(given)
+        return Prompt((EOS,), tuple(given)) if self.reads_source else Prompt(tuple(given))
+
     def logits(self, ids: Any, *, encoder: Any = None) -> list[Any]:
         raise InferflowError("not scripted")
 
-    def hidden(self, ids: Any, *, token_types: Any = None) -> list[Any]:
+    def hidden(self, ids: Any, **options: Any) -> list[Any]:
         raise InferflowError("not scripted")
 
     def generate(self, *prompt: Any, **sampling: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from inferflow_core.errors import EngineError, UsageError
-from inferflow_core.interfaces import LoadedModel, Request, TokenEvent
+from inferflow_core.interfaces import LoadedModel, Prompt, Request, TokenEvent
 from inferflow_core.version import __version__
 from inferflow_server.cli import bench_encoder
 from inferflow_server.cli.bench_encoder import measure_reading
@@ -48,7 +48,7 @@ def command(
 
     Every sequence generates exactly --gen tokens: end tokens are ignored. Prompts differ and no
     prefix is reused. Prefill lasts until the last sequence has its first token, decoding from then
-    on.
+    on. An encoder-decoder reads the prompts as its sources.
 
     \b
     Example:
@@ -64,11 +64,18 @@ def command(
         context, reads = model.engine.context, "logits" not in model.outputs
         if reads:
             prompt_tokens, gen = min(prompt_tokens, context), 0
+        elif model.reads_source:
+            if max(prompt_tokens, gen + 1) > context:
+                raise UsageError(
+                    f"{prompt_tokens} or 1 + {gen} tokens are beyond the context, {context}"
+                )
         elif prompt_tokens + gen > context:
             raise UsageError(f"{prompt_tokens} + {gen} tokens are beyond the context, {context}")
 
-        def measure(prompts: list[tuple[int, ...]], gen: int) -> dict[str, float]:
-            return measure_reading(model, prompts) if reads else _measure(model, prompts, gen)
+        def measure(prompts: list[Prompt], gen: int) -> dict[str, float]:
+            if reads:
+                return measure_reading(model, [prompt.ids for prompt in prompts])
+            return _measure(model, prompts, gen)
 
         random_ids = random.Random(seed)
         measure(_prompts(model, random_ids, 1, min(prompt_tokens, 16)), 2)
@@ -109,9 +116,10 @@ def parse_batches(text: str) -> list[int]:
 
 def _prompts(
     model: LoadedModel, random_ids: random.Random, count: int, length: int
-) -> list[tuple[int, ...]]:
+) -> list[Prompt]:
     vocab = model.plan.model.vocab
-    return [tuple(random_ids.randrange(vocab) for _ in range(length)) for _ in range(count)]
+    all_ids = [[random_ids.randrange(vocab) for _ in range(length)] for _ in range(count)]
+    return [model.prompt(ids, first=() if model.reads_source else None) for ids in all_ids]
 
 
 @dataclass
@@ -130,7 +138,7 @@ class _Clock:
             self.done.set()
 
 
-def _measure(model: LoadedModel, prompts: list[tuple[int, ...]], gen: int) -> dict[str, float]:
+def _measure(model: LoadedModel, prompts: list[Prompt], gen: int) -> dict[str, float]:
     """Prefill: until the last sequence has its first token. Decode: what comes after that."""
     clocks = [_Clock() for _ in prompts]
     chain = {name for sampler in model.plan.run.samplers for name in vars(sampler)}
@@ -139,7 +147,8 @@ def _measure(model: LoadedModel, prompts: list[tuple[int, ...]], gen: int) -> di
     streams = [
         model.engine.submit(
             Request(
-                ids=ids,
+                ids=prompt.ids,
+                source=prompt.source,
                 max_tokens=gen,
                 sampling=greedy,
                 ignore_stop_ids=True,
@@ -147,7 +156,7 @@ def _measure(model: LoadedModel, prompts: list[tuple[int, ...]], gen: int) -> di
             ),
             clock,
         )
-        for ids, clock in zip(prompts, clocks, strict=True)
+        for prompt, clock in zip(prompts, clocks, strict=True)
     ]
     try:
         for clock in clocks:
@@ -163,7 +172,7 @@ def _measure(model: LoadedModel, prompts: list[tuple[int, ...]], gen: int) -> di
     prefilled, end = max(firsts), max(clock.times[-1] for clock in clocks)
     later = sum(1 for clock in clocks for moment in clock.times if moment > prefilled)
     return {
-        "prefill_tokens_per_s": sum(len(ids) for ids in prompts) / (prefilled - start),
+        "prefill_tokens_per_s": sum(prompt.given for prompt in prompts) / (prefilled - start),
         "decode_tokens_per_s": later / (end - prefilled) if end > prefilled else 0.0,
         "first_token_s": sum(firsts) / len(firsts) - start,
         "total_s": end - start,

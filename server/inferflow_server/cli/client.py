@@ -8,7 +8,7 @@ import click
 
 from inferflow_core.errors import UsageError
 from inferflow_server.answer_text import write_answer
-from inferflow_server.cli.options import debug_option, json_option
+from inferflow_server.cli.options import debug_option, json_option, language_options
 from inferflow_server.cli.output import note, print_json, print_pairs
 from inferflow_server.cli.run import read_prompt
 from inferflow_server.client.connection import Server
@@ -27,6 +27,7 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 )
 @click.option("--model", help="The model's name; default: the only one of the server.")
 @click.option("--system", help="What the model is told first (not with completions).")
+@language_options
 @click.option("--max-tokens", type=click.IntRange(1), help="At most; default: the server's.")
 @click.option("--temperature", type=click.FloatRange(0), help="0 takes the likeliest token.")
 @click.option("--seed", type=int, help="Makes the answer repeatable.")
@@ -58,7 +59,7 @@ def command(
     stats: bool,
     no_history: bool,
     as_json: bool,
-    **given: float | None,
+    **given: float | str | None,
 ) -> None:
     """Ask a running server; without PROMPT what is piped in, else have a conversation.
 
@@ -70,6 +71,7 @@ def command(
     Example:
         inferflow client http://127.0.0.1:8000 "Why is the sky blue?" --max-tokens 40
         inferflow client http://127.0.0.1:8000 "Once upon a time" --api completions --json
+        inferflow client "Hello" --api completions --target-language fr
         inferflow client http://127.0.0.1:8000 --stat
     """
     if url is not None and prompt is None and not re.match(r"\w+://", url):

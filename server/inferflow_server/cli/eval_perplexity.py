@@ -50,6 +50,12 @@ def command(
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} cannot be read as UTF-8 text: {error}") from error
     with opened(options) as (model, _):
+        if model.reads_source:
+            raise UsageError(
+                "a text has a perplexity where a model goes on with it; this one writes "
+                "what it makes of a source",
+                hint="inferflow eval logits --source gives the logits of a target",
+            )
         ids = model.tokenizer.encode(text, special=False)
         parts = cut(ids, window, windows)
         if not parts:

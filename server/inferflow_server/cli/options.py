@@ -35,6 +35,16 @@ def json_option(function: Function) -> Function:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 
 
+def language_options(function: Function) -> Function:
+    """What a translation model is told of a text."""
+    function = click.option(
+        "--target-language", metavar="NAME", help="What a translation model is to write in."
+    )(function)
+    return click.option(
+        "--source-language", metavar="NAME", help="What the text of a translation is written in."
+    )(function)
+
+
 def model_options(function: Function) -> Function:
     """MODEL or --spec MODEL, and what goes with it; the function gets `options`.
 

@@ -1,15 +1,22 @@
 """`inferflow run MODEL [PROMPT]`: one answer, as it is made, or a conversation."""
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from inferflow_core.errors import EngineError, UsageError
-from inferflow_core.interfaces import LoadedModel, Request
+from inferflow_core.interfaces import LoadedModel, Prompt, Request
 from inferflow_server.answer_text import write_answer
 from inferflow_server.cli.fills import print_fills
 from inferflow_server.cli.model import opened
-from inferflow_server.cli.options import ModelOptions, model_argument, model_options
+from inferflow_server.cli.options import (
+    ModelOptions,
+    language_options,
+    model_argument,
+    model_options,
+)
 from inferflow_server.cli.output import note
 from inferflow_server.speed import Stopwatch
 
@@ -22,6 +29,7 @@ MAX_PIPED = 8 << 20
 @model_options
 @click.option("--raw", is_flag=True, help="Continue the text, without the chat template.")
 @click.option("--system", help="What the model is told first (chat only).")
+@language_options
 @click.option("--max-tokens", type=click.IntRange(1), help="At most; default: what fits.")
 @click.option("--temperature", type=click.FloatRange(0), help="0 takes the likeliest token.")
 @click.option("--top-k", type=click.IntRange(0), help="Only the K likeliest; 0: all.")
@@ -40,6 +48,8 @@ def command(
     prompt: str | None,
     raw: bool,
     system: str | None,
+    source_language: str | None,
+    target_language: str | None,
     max_tokens: int | None,
     seed: int | None,
     stop: tuple[str, ...],
@@ -51,8 +61,9 @@ def command(
 
     MODEL is a predefined name, a spec file, a checkpoint folder, a .gguf or a llama2.c .bin. The
     answer goes to stdout, all else to stderr. A model with a chat template is asked as in a chat;
-    --raw continues the text instead, and so does a model without a template. What is not given is
-    the spec's.
+    --raw continues the text instead, and so does a model without a template. An encoder-decoder
+    writes what it makes of PROMPT: a translation, by languages that are named. What is not given
+    is the spec's.
 
     An encoder writes nothing: PROMPT is a text with a mask ([MASK]), and the five best words for it
     are printed with their probabilities.
@@ -66,12 +77,14 @@ def command(
         inferflow run model.gguf "Why is the sky blue?" --max-tokens 40
         echo "Why is the sky blue?" | inferflow run model.gguf --max-tokens 40
         inferflow run model.gguf
+        inferflow run m2m100-418m "Hello" --source-language en --target-language fr
     """
     text = read_prompt(prompt)
+    languages = {"source_language": source_language, "target_language": target_language}
     with opened(options) as (model, load_s):
         if "logits" not in model.outputs:
             about_writing = {"raw": raw, "system": system, "max-tokens": max_tokens, "seed": seed}
-            about_writing |= {"stop": stop or None, "stats": stats, **sampling}
+            about_writing |= {"stop": stop or None, "stats": stats, **languages, **sampling}
             given = [name for name, value in about_writing.items() if value not in (None, False)]
             print_fills(model, text, [f"--{name.replace('_', '-')}" for name in given])
             return
@@ -82,17 +95,18 @@ def command(
             converse(
                 LocalAnswers(model, load_s=load_s, raw=raw),
                 settings_of(model),
-                given={**sampling, "max_tokens": max_tokens, "seed": seed},
+                given={**sampling, "max_tokens": max_tokens, "seed": seed, **languages},
                 stop=stop,
                 system=system,
                 history=not no_history,
                 stats=stats,
             )
             return
-        ids = _ids(model, text, system, raw)
-        room = model.engine.context - len(ids)
+        begins = _prompt(model, text, system, raw, languages)
+        room = model.engine.context - len(begins.ids)
         request = Request(
-            ids=tuple(ids),
+            ids=begins.ids,
+            source=begins.source,
             max_tokens=max(1, room if max_tokens is None else min(max_tokens, room)),
             sampling={name: value for name, value in sampling.items() if value is not None},
             seed=seed,
@@ -113,13 +127,19 @@ def read_prompt(given: str | None) -> str | None:
     return text.removesuffix("\n")
 
 
-def _ids(model: LoadedModel, text: str, system: str | None, raw: bool) -> list[int]:
+def _prompt(
+    model: LoadedModel,
+    text: str,
+    system: str | None,
+    raw: bool,
+    languages: Mapping[str, Any],
+) -> Prompt:
     if raw or not has_template(model):
         if system is not None:
             raise UsageError("--system needs a chat template; this is a plain completion")
-        return model.tokenizer.encode(text)
+        return model.prompt(text, **languages)
     messages = [{"role": "system", "content": system}] if system is not None else []
-    return model.render([*messages, {"role": "user", "content": text}])
+    return model.prompt([*messages, {"role": "user", "content": text}], **languages)
 
 
 def has_template(model: LoadedModel) -> bool:

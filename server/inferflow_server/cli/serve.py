@@ -3,11 +3,12 @@
 import asyncio
 import json
 import sys
+from typing import Any
 
 import click
 
 from inferflow_core.errors import UsageError
-from inferflow_core.interfaces import LoadedModel
+from inferflow_core.interfaces import LoadedModel, Multilingual
 from inferflow_server.cli.model import opened, registered
 from inferflow_server.cli.options import ModelOptions, model_argument, model_options
 from inferflow_server.cli.output import note
@@ -89,6 +90,19 @@ def command(
         asyncio.run(server.serve([bound]))
 
 
+def _example(model: LoadedModel) -> tuple[str, dict[str, Any]]:
+    """A route and a body that this model answers."""
+    if "logits" not in model.outputs:
+        return "/v1/embeddings", {"input": ["Hello!"]}
+    tokenizer = model.tokenizer
+    if tokenizer.chat_template is not None:
+        return "/v1/chat/completions", {"messages": [{"role": "user", "content": "Hello!"}]}
+    languages = tokenizer.languages if isinstance(tokenizer, Multilingual) else {}
+    target = next((name for name in languages if name.startswith("fr")), next(iter(languages), ""))
+    named = {"target_language": target} if model.reads_source and target else {}
+    return "/v1/completions", {"prompt": "Hello!", **named}
+
+
 def _ready(model: LoadedModel, address: str, needs_key: bool, as_json: bool) -> None:
     facts = {
         "url": address,
@@ -101,15 +115,11 @@ def _ready(model: LoadedModel, address: str, needs_key: bool, as_json: bool) -> 
         click.echo(json.dumps(facts))
         sys.stdout.flush()
         return
-    route, body = "chat/completions", {"messages": [{"role": "user", "content": "Hello!"}]}
-    if "logits" not in model.outputs:
-        route, body = "embeddings", {"input": ["Hello!"]}
+    route, body = _example(model)
+    data = json.dumps({"model": model.name, **body})
     key = '-H "Authorization: Bearer $INFERFLOW_API_KEY" ' if needs_key else ""
     note(
         "Ready: {model} at {url} · context {context} tokens · {sequences} sequences at once · "
         "cache of {cache_tokens} tokens".format(**facts)
     )
-    note(
-        f"curl {address}/v1/{route} {key}-H 'Content-Type: application/json' "
-        f"-d '{json.dumps({'model': model.name, **body})}'"
-    )
+    note(f"curl {address}{route} {key}-H 'Content-Type: application/json' -d '{data}'")

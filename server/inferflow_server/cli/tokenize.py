@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from inferflow_core.errors import UsageError
-from inferflow_core.interfaces import Tokenizer
+from inferflow_core.errors import UsageError, nearest
+from inferflow_core.interfaces import Multilingual, Tokenizer
 from inferflow_server.cli.fetch import fetch
 from inferflow_server.cli.model import registered
 from inferflow_server.cli.options import ModelOptions, json_option, model_argument, model_options
@@ -23,6 +23,7 @@ MAX_PIPED = 8 << 20
 @click.option("--decode", metavar="IDS", help="Print the text of IDS (1,2,3; - reads them).")
 @click.option("--no-special", is_flag=True, help="Without the tokens around a text (BOS, EOS …).")
 @click.option("--parse-special", is_flag=True, help="Read special tokens that TEXT spells out.")
+@click.option("--language", metavar="NAME", help="TEXT as a source of this language.")
 @click.option("--chat", is_flag=True, help="TEXT as a user's message, by the chat template.")
 @json_option
 def command(
@@ -32,13 +33,15 @@ def command(
     decode: str | None,
     no_special: bool,
     parse_special: bool,
+    language: str | None,
     chat: bool,
     as_json: bool,
 ) -> None:
     """Print TEXT, or what is piped in, as the tokens of MODEL: their ids, texts and number.
 
     Opens the tokenizer and no weights. Of what is piped in, one line end at its end is dropped. A
-    token's text is the vocabulary's own, so a leading space may look like ▁ or Ġ.
+    token's text is the vocabulary's own, so a leading space may look like ▁ or Ġ. A translation
+    model has --language: what goes around a text then says which one it is.
 
     \b
     Examples:
@@ -52,6 +55,8 @@ def command(
         raise UsageError("--decode takes ids and no text; only --no-special and --json go with it")
     if chat and (no_special or parse_special):
         raise UsageError("--chat: the template says which special tokens there are")
+    if language is not None and (decode is not None or no_special or parse_special or chat):
+        raise UsageError("--language puts tokens around a text: only --ids and --json go with it")
     ids = None if decode is None else parse_ids(_piped() if decode == "-" else decode)
     text = "" if ids is not None else _piped() if prompt is None else prompt
     catalog, _ = registered()
@@ -61,7 +66,10 @@ def command(
     )
     report: dict[str, Any] = {"model": options.reference}
     if ids is None:
-        ids = _encode(tokenizer, text, special=not no_special, parse=parse_special, chat=chat)
+        if language is not None:
+            ids = _encode_in(tokenizer, text, language)
+        else:
+            ids = _encode(tokenizer, text, special=not no_special, parse=parse_special, chat=chat)
     else:
         _check(ids, tokenizer.vocab_size)
         report["text"] = tokenizer.decode(ids, skip_special=no_special)
@@ -84,6 +92,16 @@ def _encode(
     if not chat:
         return tokenizer.encode(text, special=special, parse_special=parse)
     return tokenizer.encode_chat([{"role": "user", "content": text}])
+
+
+def _encode_in(tokenizer: Tokenizer, text: str, language: str) -> list[int]:
+    if not isinstance(tokenizer, Multilingual) or not tokenizer.languages:
+        raise UsageError("this model's tokenizer tells no languages: no --language")
+    if language not in tokenizer.languages:
+        known = ", ".join(tokenizer.languages)
+        near = nearest(language, tokenizer.languages)
+        raise UsageError(f"--language {language[:80]!r}: not known.{near}", hint=f"known: {known}")
+    return tokenizer.encode_in(text, language)
 
 
 def parse_ids(text: str) -> list[int]:

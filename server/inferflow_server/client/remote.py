@@ -17,6 +17,7 @@ class RemoteAnswers:
     def __init__(self, server: Server, shape: Shape, *, model: str, stream: bool) -> None:
         self.name = model or server.url
         self.chat = shape.chat
+        self.reads_source = False
         self.context: int | None = None
         self._server = server
         self._shape = shape
@@ -90,7 +91,7 @@ def only_model(server: Server) -> str:
 
 def remote_settings() -> Settings:
     """What every server of these routes knows; their defaults are its own."""
-    return Settings(dict.fromkeys(("temperature", "top_p", "top_k", "min_p")))
+    return Settings(dict.fromkeys(("temperature", "top_p", "top_k", "min_p")), languages=True)
 
 
 def _table(data: Any) -> dict[str, Any]:

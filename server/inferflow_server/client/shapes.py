@@ -42,8 +42,10 @@ class OpenAI:
         self.path = "/v1/chat/completions" if chat else "/v1/completions"
 
     def body(self, messages: Messages, settings: Settings, *, model: str, stream: bool) -> Any:
-        body: dict[str, Any] = {"model": model, **settings.sampling}
+        body: dict[str, Any] = {"model": model, **settings.sampling, **settings.languages}
         if self.chat:
+            if settings.languages:
+                raise UsageError("chats tell no languages", hint="--api completions has them")
             body["messages"] = list(messages)
         else:
             body["prompt"] = messages[-1]["content"]
@@ -104,7 +106,7 @@ class Native:
         if settings.seed == 0:
             raise UsageError("to the native route the seed 0 means another one each time")
         body: dict[str, Any] = {"text": messages[-1]["content"], "is_streaming_mode": stream}
-        body |= settings.sampling
+        body |= settings.sampling | settings.languages
         if messages[0]["role"] == "system":
             body["system_prompt"] = messages[0]["content"]
         if settings.max_tokens is not None:

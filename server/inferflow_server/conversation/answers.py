@@ -37,6 +37,8 @@ class Answers(Protocol):
     """The model's."""
     chat: bool
     """Whether it takes messages; else a text, which it continues."""
+    reads_source: bool
+    """Whether a text is instead what an encoder reads, as that of a translation."""
     context: int | None
     """Tokens of prompt and answer together, where that is known."""
 

@@ -42,7 +42,9 @@ class Conversation:
         """Until the input ends, /exit, or a second Ctrl-C with nothing in between."""
         context = f" · context {self.answers.context} tokens" if self.answers.context else ""
         self.note(f"{self.answers.name}{context} · /help lists commands, Ctrl-D ends")
-        if not self.answers.chat:
+        if self.answers.reads_source:
+            self.note("This model answers each text, alone. /set shows what else it can be told.")
+        elif not self.answers.chat:
             self.note("This model has no chat template: it continues each text, alone.")
         interrupts = 0
         while interrupts < 2:

@@ -16,6 +16,7 @@ class LocalAnswers:
     def __init__(self, model: LoadedModel, *, load_s: float, raw: bool = False) -> None:
         self.name = model.name
         self.chat = not raw and model.tokenizer.chat_template is not None
+        self.reads_source = model.reads_source and not self.chat
         self.context: int | None = model.engine.context
         self._model = model
         self._load_s = load_s
@@ -23,21 +24,20 @@ class LocalAnswers:
     def start(self, messages: Messages, settings: Settings) -> "LocalAnswer":
         """A conversation is to leave a quarter of the context for the answer, or `max_tokens`; its
         last message alone may fill all but one token."""
-        if self.chat:
-            ids = self._model.render(messages)
-        else:
-            ids = self._model.tokenizer.encode(messages[-1]["content"])
+        given = messages if self.chat else messages[-1]["content"]
+        prompt = self._model.prompt(given, **settings.languages)
         context = self._model.engine.context
-        room = context - len(ids)
+        room = context - len(prompt.ids) if len(prompt.source) <= context else 0
         quarter = max(1, context // 4)
         alone = sum(message["role"] == "user" for message in messages) == 1
         if room < (1 if alone else min(quarter, settings.max_tokens or quarter)):
             raise TooLong(
-                f"this message has {len(ids)} tokens with what the template adds; the context of "
-                f"{context} must hold it and at least one more"
+                f"this message has {prompt.given} tokens with what the template adds; the context "
+                f"of {context} must hold it and at least one more"
             )
         request = Request(
-            ids=tuple(ids),
+            ids=prompt.ids,
+            source=prompt.source,
             max_tokens=min(room, settings.max_tokens or room),
             sampling=dict(settings.sampling),
             seed=settings.seed,
@@ -87,4 +87,4 @@ def settings_of(model: LoadedModel) -> Settings:
         for sampler in samplers
         for field in dataclasses.fields(sampler)
     }
-    return Settings(defaults, check)
+    return Settings(defaults, check, languages=model.reads_source)

@@ -15,7 +15,7 @@ def converse(
     answers: Answers,
     settings: Settings,
     *,
-    given: Mapping[str, float | None],
+    given: Mapping[str, float | str | None],
     stop: Sequence[str] = (),
     system: str | None = None,
     history: bool = True,
@@ -32,7 +32,7 @@ def converse(
     conversation.run(Entries(terminal))
 
 
-def give(settings: Settings, given: Mapping[str, float | None]) -> None:
+def give(settings: Settings, given: Mapping[str, float | str | None]) -> None:
     """Takes over the options of a command, None where absent. Raises UsageError."""
     for name, value in given.items():
         if value is not None:

@@ -6,10 +6,8 @@ from typing import Any
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
-from inferflow_core.errors import TemplateError
-from inferflow_core.interfaces import Request, TokenEvent, Tokenizer
+from inferflow_core.interfaces import Prompt, Request, TokenEvent, Tokenizer
 from inferflow_server.http.body import read
-from inferflow_server.http.errors import APIError
 from inferflow_server.http.fields import ChatBody
 from inferflow_server.http.respond import Answer, Object
 from inferflow_server.http.service import Service
@@ -22,14 +20,15 @@ async def chat_completions(http: HTTPRequest) -> Response:
     service.check_model(body.model)
     service.check_writes()
     sampling = body.sampling(service.chain)
-    ids = await _render(service, [message.plain() for message in body.messages])
+    begins = await _begin(service, [message.plain() for message in body.messages])
     wanted = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
     n = body.n or 1
     batch = service.start(
         [
             Request(
-                ids=tuple(ids),
-                max_tokens=service.room(len(ids), wanted, "messages"),
+                ids=begins.ids,
+                source=begins.source,
+                max_tokens=service.room(begins, wanted, "messages"),
                 sampling=sampling,
                 seed=None if body.seed is None else body.seed + index,
                 stop=body.stops(),
@@ -47,12 +46,9 @@ async def chat_completions(http: HTTPRequest) -> Response:
     return await answer.whole(http)
 
 
-async def _render(service: Service, messages: Sequence[Mapping[str, str]]) -> list[int]:
+async def _begin(service: Service, messages: Sequence[Mapping[str, str]]) -> Prompt:
     service.check_length(sum(len(message["content"]) for message in messages), "messages")
-    try:
-        return await service.in_thread(service.model.render, messages)
-    except TemplateError as error:
-        raise APIError(400, str(error), param="messages") from error
+    return await service.prompt(messages, "messages")
 
 
 class ChatShape:

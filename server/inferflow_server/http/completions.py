@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
-from inferflow_core.interfaces import Request, TokenEvent, Tokenizer
+from inferflow_core.interfaces import Prompt, Request, TokenEvent, Tokenizer
 from inferflow_server.http.body import read
 from inferflow_server.http.errors import APIError
 from inferflow_server.http.fields import MAX_CHOICES, CompletionBody
@@ -14,7 +14,7 @@ from inferflow_server.http.service import Service
 from inferflow_server.http.token_text import is_listed, text_of
 
 DEFAULT_TOKENS = 16
-"""OpenAI's."""
+"""OpenAI's, of a text that goes on. What is written of a source comes to an end of its own."""
 
 
 async def completions(http: HTTPRequest) -> Response:
@@ -29,18 +29,22 @@ async def completions(http: HTTPRequest) -> Response:
         raise APIError(400, f"at most {MAX_CHOICES} choices are possible", param="prompt")
     if body.echo and body.logprobs is not None:
         raise APIError(400, "echo together with logprobs is not supported", param="logprobs")
-    sequences = [await _ids(service, prompt) for prompt in prompts]
+    if body.echo and service.model.reads_source:
+        message = "echo is for a prompt that goes on; this model writes what it makes of one"
+        raise APIError(400, message, param="echo")
+    sequences = [await _begin(service, body, prompt) for prompt in prompts]
     batch = service.start(
         [
             Request(
-                ids=tuple(ids),
-                max_tokens=service.room(len(ids), _wanted(service, body, ids), "prompt"),
+                ids=begins.ids,
+                source=begins.source,
+                max_tokens=service.room(begins, _wanted(service, body, begins), "prompt"),
                 sampling=sampling,
                 seed=None if body.seed is None else body.seed + index,
                 stop=body.stops(),
                 logprobs=body.logprobs,
             )
-            for ids in sequences
+            for begins in sequences
             for index in range(n)
         ],
         "prompt",
@@ -54,23 +58,26 @@ async def completions(http: HTTPRequest) -> Response:
     return await answer.whole(http)
 
 
-def _wanted(service: Service, body: CompletionBody, ids: Sequence[int]) -> int:
+def _wanted(service: Service, body: CompletionBody, prompt: Prompt) -> int | None:
     """The default is what fits, where less than OpenAI's default does."""
-    if body.max_tokens is not None:
+    if body.max_tokens is not None or prompt.source:
         return body.max_tokens
-    return max(1, min(DEFAULT_TOKENS, service.model.engine.context - len(ids)))
+    return max(1, min(DEFAULT_TOKENS, service.model.engine.context - len(prompt.ids)))
 
 
-async def _ids(service: Service, prompt: str | list[int]) -> list[int]:
-    tokenizer = service.model.tokenizer
+async def _begin(service: Service, body: CompletionBody, prompt: str | list[int]) -> Prompt:
     if isinstance(prompt, str):
         service.check_length(len(prompt), "prompt")
-        ids = await service.in_thread(tokenizer.encode, prompt)
-        if not ids:
-            message = "the prompt is empty, and this model has no start token"
-            raise APIError(400, message, param="prompt")
-        return ids
-    return prompt
+    begins = await service.prompt(
+        prompt,
+        "prompt",
+        source_language=body.source_language,
+        target_language=body.target_language,
+    )
+    if not begins.given:
+        message = "the prompt is empty, and this model has no start token"
+        raise APIError(400, message, param="prompt")
+    return begins
 
 
 async def _text(service: Service, prompt: str | list[int]) -> str:

@@ -23,6 +23,7 @@ MAX_INPUTS = 2048
 Count = Annotated[int, Field(ge=1)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Language = Annotated[str, Field(min_length=1, max_length=64)]
 Stop = Annotated[str, Field(min_length=1, max_length=1024)]
 
 IGNORED = frozenset(
@@ -144,6 +145,8 @@ class ChatBody(Generation):
 class CompletionBody(Generation):
     prompt: str | list[str] | list[TokenId] | list[list[TokenId]]
     max_tokens: Count | None = None
+    source_language: Language | None = None
+    target_language: Language | None = None
     echo: bool | None = None
     logprobs: int | None = Field(None, ge=0, le=5)
 

@@ -1,10 +1,13 @@
 """POST /: the original C++ engine's own route."""
 
+from dataclasses import replace
+from typing import Any
+
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import JSONResponse, Response
 
-from inferflow_core.errors import InferflowError, TemplateError
-from inferflow_core.interfaces import LoadedModel, Request
+from inferflow_core.errors import InferflowError, RequestError, TemplateError
+from inferflow_core.interfaces import LoadedModel, Prompt, Request, Tokenizer
 from inferflow_server.http.body import read_raw
 from inferflow_server.http.errors import APIError, from_exception
 from inferflow_server.http.fields import parse
@@ -48,12 +51,13 @@ async def _answer(http: HTTPRequest, clock: Clock) -> Response:
     service.check_writes()
     sampling = body.sampling(service.chain)
     wanted = body.most_tokens()
-    ids = await _prompt(service, body)
-    room = service.room(len(ids), wanted, "text")
+    begins = await _begin(service, body)
+    room = service.room(begins, wanted, "text")
     batch = service.start(
         [
             Request(
-                ids=tuple(ids),
+                ids=begins.ids,
+                source=begins.source,
                 max_tokens=room if wanted else min(room, DEFAULT_TOKENS),
                 sampling=sampling,
                 seed=body.seed(),
@@ -93,8 +97,8 @@ def _statistics(service: Service) -> Object:
     }
 
 
-async def _prompt(service: Service, body: NativeBody) -> list[int]:
-    if body.encoder_input_template:
+async def _begin(service: Service, body: NativeBody) -> Prompt:
+    if body.encoder_input_template and not service.model.reads_source:
         raise APIError(
             400,
             f"{service.model.name} is a decoder alone; encoder_input_template is for models with "
@@ -104,38 +108,89 @@ async def _prompt(service: Service, body: NativeBody) -> list[int]:
     if not body.text:
         raise APIError(400, "the text is missing or empty", param="text", code="empty_request")
     parts = (body.text, body.system_prompt, body.res_prefix, body.decoder_input_template)
+    parts = (*parts, body.encoder_input_template)
     service.check_length(sum(len(part or "") for part in parts), "text")
+    make = pair_of if service.model.reads_source else prompt_of
     try:
-        ids = await service.in_thread(prompt_ids, service.model, body)
-    except TemplateError as error:
-        raise APIError(400, str(error), param="text") from error
-    if not ids:
+        begins = await service.in_thread(make, service.model, body)
+    except (TemplateError, RequestError) as error:
+        param = getattr(error, "param", None) or "text"
+        raise APIError(400, str(error), param=param) from error
+    if not begins.given:
         raise APIError(400, "the text has no tokens", param="text", code="empty_request")
-    return ids
+    return begins
 
 
-def prompt_ids(model: LoadedModel, body: NativeBody) -> list[int]:
+def prompt_of(model: LoadedModel, body: NativeBody) -> Prompt:
     """By the request's template, else by the model's chat template, else the text as it is.
-    `res_prefix` comes last: the answer goes on from it. Raises APIError, TemplateError."""
-    text, system, prefix = body.text or "", body.system_prompt or "", body.res_prefix or ""
-    tokenizer = model.tokenizer
+    `res_prefix` comes last: the answer goes on from it. Raises APIError, TemplateError,
+    RequestError."""
+    prefix, tokenizer = body.res_prefix or "", model.tokenizer
     if body.decoder_input_template:
-        return template_ids(
-            body.decoder_input_template,
-            tokenizer,
-            query=text,
-            system_prompt=system,
-            res_prefix=prefix,
-        )
+        given = _from_template(body, tokenizer, "decoder_input_template", prefix)
+        return model.prompt(given, **_languages(body))
     if tokenizer.chat_template is None:
-        if system:
-            raise APIError(
-                400,
-                f"{model.name} has no chat template, so a system_prompt has no place; give a "
-                "decoder_input_template with {system_prompt}",
-                param="system_prompt",
-            )
-        return tokenizer.encode(text + prefix)
+        return model.prompt(_plain(model, body) + prefix, **_languages(body))
+    begins = model.prompt(_messages(body), **_languages(body))
+    return _followed(begins, prefix, tokenizer)
+
+
+def pair_of(model: LoadedModel, body: NativeBody) -> Prompt:
+    """What an encoder reads, by the request's template or as `prompt_of`; and the beginning of the
+    target, by the request's template or the languages. `res_prefix` is its end."""
+    prefix, tokenizer = body.res_prefix or "", model.tokenizer
+    forced: dict[str, Any] = {"first": ()} if body.decoder_input_template else {}
+    if body.encoder_input_template:
+        given = _from_template(body, tokenizer, "encoder_input_template")
+    elif tokenizer.chat_template is None:
+        given = _plain(model, body)
+    else:
+        given = _messages(body)
+    begins = model.prompt(given, **_languages(body), **forced)
+    if not body.decoder_input_template:
+        return _followed(begins, prefix, tokenizer)
+    ids = _from_template(body, tokenizer, "decoder_input_template", prefix, wanted=False)
+    return replace(begins, ids=tuple(ids))
+
+
+def _from_template(
+    body: NativeBody, tokenizer: Tokenizer, field: str, prefix: str = "", *, wanted: bool = True
+) -> list[int]:
+    """The ids of a template of the request; `wanted`: the text and the system prompt must be in
+    it."""
+    return template_ids(
+        getattr(body, field),
+        tokenizer,
+        field=field,
+        query=body.text or "",
+        system_prompt=body.system_prompt or "",
+        res_prefix=prefix,
+        wanted=wanted,
+    )
+
+
+def _plain(model: LoadedModel, body: NativeBody) -> str:
+    if body.system_prompt:
+        which = "encoder" if model.reads_source else "decoder"
+        raise APIError(
+            400,
+            f"{model.name} has no chat template, so a system_prompt has no place; give a "
+            f"{which}_input_template with {{system_prompt}}",
+            param="system_prompt",
+        )
+    return body.text or ""
+
+
+def _messages(body: NativeBody) -> list[dict[str, str]]:
+    system = body.system_prompt
     messages = [{"role": "system", "content": system}] if system else []
-    ids = model.render([*messages, {"role": "user", "content": text}])
-    return ids + (tokenizer.encode(prefix, special=False) if prefix else [])
+    return [*messages, {"role": "user", "content": body.text or ""}]
+
+
+def _followed(begins: Prompt, prefix: str, tokenizer: Tokenizer) -> Prompt:
+    more = tokenizer.encode(prefix, special=False) if prefix else ()
+    return replace(begins, ids=(*begins.ids, *more))
+
+
+def _languages(body: NativeBody) -> dict[str, Any]:
+    return {"source_language": body.source_language, "target_language": body.target_language}

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from inferflow_core.errors import nearest
 from inferflow_server.http.decoding_alg import sampling
 from inferflow_server.http.errors import APIError
-from inferflow_server.http.fields import Count, Seed, number
+from inferflow_server.http.fields import Count, Language, Seed, number
 
 FUNCTIONS = ("get_stat",)
 
@@ -33,6 +33,8 @@ class NativeBody(BaseModel):
     res_prefix: str | None = None
     encoder_input_template: str | None = None
     decoder_input_template: str | None = None
+    source_language: Language | None = None
+    target_language: Language | None = None
     max_output_len: Count | None = None
     max_new_tokens: Count | None = None
     decoding_alg: str | None = None

@@ -1,4 +1,4 @@
-"""`decoder_input_template` of the native route: a prompt with keys in braces, as token ids."""
+"""Templates of the native route: a prompt with keys in braces, as token ids."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,6 @@ from inferflow_core.errors import nearest
 from inferflow_core.interfaces import Tokenizer
 from inferflow_server.http.errors import APIError
 
-FIELD = "decoder_input_template"
 QUERY = ("query", "question", "_query", "_question")
 PREFIX = ("res_prefix", "answer")
 KEYS = (*QUERY, *PREFIX, "system_prompt", "bos", "eos", "\\n")
@@ -15,27 +14,48 @@ KEYS = (*QUERY, *PREFIX, "system_prompt", "bos", "eos", "\\n")
 _KEY = re.compile(r"\{([^{}]+)\}")
 
 
+class Wrong(Exception):
+    """Says what is wrong with a template, after its name."""
+
+
 def template_ids(
-    template: str, tokenizer: Tokenizer, *, query: str, system_prompt: str, res_prefix: str
+    template: str,
+    tokenizer: Tokenizer,
+    *,
+    field: str,
+    query: str,
+    system_prompt: str,
+    res_prefix: str,
+    wanted: bool = True,
 ) -> list[int]:
-    """The template's ids, and at their end those of `res_prefix`.
+    """The template's ids, and at their end those of `res_prefix`. `field` is its name; `wanted`:
+    query and system prompt must be in it.
 
     {query} = {question}, {_query} = {_question} (after a space), {system_prompt}, {res_prefix} =
     {answer} (the template ends there), {\\n}; {bos}, {eos}, {#123} and any {TOKEN} of the
     vocabulary are single tokens. What stands between single tokens is tokenized as one text, in
     which nothing is a special token. Raises APIError.
     """
-    *parts, last = _KEY.split(_before_prefix(template))
-    keys = parts[1::2]
-    if not set(keys) & set(QUERY):
-        raise _wrong("needs {query} or {_query}")
-    if system_prompt and "system_prompt" not in keys:
-        raise _wrong("has no {system_prompt}, so the system_prompt of the request would be lost")
     texts = {
         **dict.fromkeys(("query", "question"), query),
         **dict.fromkeys(("_query", "_question"), " " + query),
         **{"system_prompt": system_prompt, "\\n": "\n", "\n": "\n"},
     }
+    try:
+        return _ids(template, tokenizer, texts, res_prefix, wanted)
+    except Wrong as wrong:
+        raise APIError(400, f"{field} {wrong}", param=field) from None
+
+
+def _ids(
+    template: str, tokenizer: Tokenizer, texts: Mapping[str, str], res_prefix: str, wanted: bool
+) -> list[int]:
+    *parts, last = _KEY.split(_before_prefix(template))
+    keys = parts[1::2]
+    if wanted and not set(keys) & set(QUERY):
+        raise Wrong("needs {query} or {_query}")
+    if wanted and texts["system_prompt"] and "system_prompt" not in keys:
+        raise Wrong("has no {system_prompt}, so the system_prompt of the request would be lost")
     ids: list[int] = []
     run = ""
     for literal, key in zip(parts[::2], keys, strict=True):
@@ -53,7 +73,7 @@ def _before_prefix(template: str) -> str:
     for key in PREFIX:
         before, found, after = template.partition(f"{{{key}}}")
         if found and after:
-            raise _wrong(f"goes on after {{{key}}}, where the answer begins")
+            raise Wrong(f"goes on after {{{key}}}, where the answer begins")
         template = before
     return template
 
@@ -67,19 +87,15 @@ def _token(tokenizer: Tokenizer, key: str) -> int:
     if key in named:
         id = named[key]
         if id is None:
-            raise _wrong(f"has {{{key}}}, and this model has no such token")
+            raise Wrong(f"has {{{key}}}, and this model has no such token")
         return id
     if re.fullmatch(r"#[0-9]{1,9}", key):
         if int(key[1:]) < tokenizer.vocab_size:
             return int(key[1:])
-        raise _wrong(f"has {{{key}}}, and the vocabulary ends at {tokenizer.vocab_size - 1}")
+        raise Wrong(f"has {{{key}}}, and the vocabulary ends at {tokenizer.vocab_size - 1}")
     # Vocabularies of SentencePiece write a space so.
     for token in (key, key.replace(" ", "▁")):
         id = tokenizer.token_id(token)
         if id is not None:
             return id
-    raise _wrong(f"has {{{key[:80]}}}, which is neither a key nor a token.{nearest(key, KEYS)}")
-
-
-def _wrong(what: str) -> APIError:
-    return APIError(400, f"{FIELD} {what}", param=FIELD)
+    raise Wrong(f"has {{{key[:80]}}}, which is neither a key nor a token.{nearest(key, KEYS)}")

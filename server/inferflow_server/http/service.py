@@ -3,12 +3,13 @@
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
-from inferflow_core.errors import InferflowError, RequestError
+from inferflow_core.errors import InferflowError, RequestError, TemplateError
 from inferflow_core.hooks import Hooks
-from inferflow_core.interfaces import LoadedModel, Request, Stream, TokenEvent
+from inferflow_core.interfaces import LoadedModel, Prompt, Request, Stream, TokenEvent
 from inferflow_server.http.errors import APIError, unavailable
 from inferflow_server.http.threads import Threads
 
@@ -68,15 +69,28 @@ class Service:
         if characters > MAX_CHARS_PER_TOKEN * self.model.engine.context:
             raise self._too_long(f"your {param} has {characters} characters", param)
 
-    def room(self, prompt: int, wanted: int | None, param: str) -> int:
-        """How many tokens may follow a prompt of `prompt` ids."""
+    def room(self, prompt: Prompt, wanted: int | None, param: str) -> int:
+        """How many tokens may follow a prompt. A source has a context of its own."""
         context = self.model.engine.context
-        if prompt >= context:
-            raise self._too_long(f"your {param} has {prompt} tokens", param)
-        if wanted is not None and prompt + wanted > context:
-            text = f"you asked for {prompt + wanted} ({prompt} in {param}, {wanted} to generate)"
+        used = len(prompt.ids)
+        if used >= context or len(prompt.source) > context:
+            raise self._too_long(f"your {param} has {prompt.given} tokens", param)
+        if wanted is not None and used + wanted > context:
+            named = "the beginning of the target" if prompt.source else param
+            text = f"you asked for {used + wanted} ({used} in {named}, {wanted} to generate)"
             raise self._too_long(text, param)
-        return wanted or context - prompt
+        return wanted or context - used
+
+    async def prompt(
+        self, given: str | Sequence[int] | Sequence[Mapping[str, str]], param: str, **choices: Any
+    ) -> Prompt:
+        """See `LoadedModel.prompt`. `param` is the field that `given` comes from. Raises APIError,
+        OverloadedError."""
+        try:
+            return await self.in_thread(partial(self.model.prompt, given, **choices))
+        except (RequestError, TemplateError) as error:
+            field = getattr(error, "param", None) or param
+            raise APIError(400, str(error), param=field) from error
 
     def _too_long(self, what: str, param: str) -> APIError:
         message = f"This model's context is {self.model.engine.context} tokens, but {what}."
@@ -106,7 +120,7 @@ class Service:
         try:
             batch = Batch(self, requests)
         except RequestError as error:
-            field = param if error.param == "ids" else error.param
+            field = param if error.param in ("ids", "source") else error.param
             raise APIError(400, str(error), param=field) from error
         self.running.add(batch)
         return batch
