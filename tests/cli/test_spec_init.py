@@ -120,6 +120,18 @@ class TestAnUnknownFamily:
         assert "A new model in a TOML file" in done.err
         assert not (folder / "mine.toml").exists()
 
+    def test_names_that_no_family_knows(self, inferflow: Any, folder: Path) -> None:
+        tensors = load_file(folder / "checkpoint" / "model.safetensors")
+        ends = {"up_proj": "mlp.up_proj", "q_proj": "self_attn.q_proj"}
+        strange = {
+            f"venus.{n}.{ends.get(name.split('.')[-2], 'x')}.w": each
+            for n, (name, each) in enumerate(tensors.items())
+        }
+        save_file(strange, folder / "checkpoint" / "model.safetensors", {"format": "pt"})
+        done = inferflow("spec", "init", "checkpoint")
+        assert (done.code, done.out) == (4, "")
+        assert "no family knows any of these names; most alike are those of " in done.err
+
     def test_a_family_that_fits_can_be_forced(self, inferflow: Any) -> None:
         forced = ["--family", "llama", "--out", "mine.toml"]
         assert inferflow("spec", "init", "checkpoint", *forced).code == 0

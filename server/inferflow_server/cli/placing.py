@@ -1,7 +1,7 @@
 """Whether a checkpoint has its place in a family, and what has none."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from inferflow_core.catalog import Catalog
 from inferflow_core.errors import BindingError, InferflowError, UnknownEntry
 from inferflow_core.spec import Plan
 from inferflow_core.spec.binding_report import section
-from inferflow_server.cli.nearest_families import nearest_families
+from inferflow_server.cli.nearest_families import Near, nearest_families
 from inferflow_server.cli.output import printable
 
 TRIED, NAMED = 24, 3
@@ -65,9 +65,7 @@ def fitted(path: Path, family: str | None, catalog: Catalog) -> Fitted:
     if found.unknown:
         raise found.trouble
     report = found.report
-    unread = {
-        key: report["config"].get(key) for key in report["unread_config"] if key not in BOOKKEEPING
-    }
+    unread = {key: report["config"].get(key) for key in report["unread_config"] if _matters(key)}
     if found.trouble is not None:
         raise _misfit(found.trouble, report["chain"][0], unread, path, catalog)
     plan = engine.inspect(family or str(path), catalog=catalog, **options).plan
@@ -89,11 +87,10 @@ def nearest_that_fits(path: Path, unknown: UnknownEntry, catalog: Catalog) -> Fi
     if not misfits:
         raise unknown
     family, misfit = min(misfits, key=lambda each: each[1].misfits)
-    known = ", ".join(f"{each.family} {each.known} of {each.tensors}" for each in families[:NAMED])
     message = [
         f"{unknown.message} The nearest is {family!r}, where not all has a place:",
         misfit.message,
-        f"  families by the tensors whose names they know: {known}",
+        f"  {_others(families[:NAMED])}",
     ]
     raise Misfit("\n".join(message), NEXT, unknown.exit_code, misfit.misfits)
 
@@ -111,6 +108,19 @@ def _misfit(
     lines += [f"  config keys that {family!r} does not read:"] if unread else []
     lines += [f"    {line}" for line in key_lines(unread)]
     return Misfit("\n".join(lines), trouble.hint or NEXT, trouble.exit_code, misfits)
+
+
+def _others(families: Sequence[Near]) -> str:
+    if families[0].known:
+        known = (f"{each.family} {each.known} of {each.tensors}" for each in families)
+        return f"families by the tensors whose names they know: {', '.join(known)}"
+    names = ", ".join(each.family for each in families)
+    return f"no family knows any of these names; most alike are those of {names}"
+
+
+def _matters(key: str) -> bool:
+    """Whether a key that nobody reads may change what is computed."""
+    return key not in BOOKKEEPING and not key.startswith(("general.", "tokenizer."))
 
 
 def _nothing(_: str) -> str:
