@@ -1,6 +1,6 @@
 """More decoders whose parts were known: each is a spec and, where its tensors have names of their
-own, a map (hf_gpt2, hf_gpt_bigcode, hf_gptj, hf_gpt_neo, hf_olmo2, hf_starcoder2, hf_granitemoe,
-hf_stablelm)."""
+own, a map (hf_gpt2, hf_gpt_bigcode, hf_gptj, hf_gpt_neo, hf_mpt, hf_olmo2, hf_starcoder2,
+hf_granitemoe, hf_glm4, hf_stablelm)."""
 
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ MULTIPLIED = {
     "residual_multiplier": 0.6,
     "attention_multiplier": 0.3,
 }
+SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+WITHOUT_EPS = {key: value for key, value in SMALL.items() if key != "rms_norm_eps"}
+FULL = "full_attention"
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "olmo": ("Olmo", {**SMALL, "clip_qkv": 0.8, "tie_word_embeddings": True}),
     "olmo2": ("Olmo2", SMALL),
@@ -55,6 +59,25 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "granite": ("Granite", {**SMALL, **MULTIPLIED}),
     "granitemoe": ("GraniteMoe", {**SMALL, **MULTIPLIED, **ROUTED}),
+    "glm4": ("Glm4", {**SMALL, "head_dim": 20, "pad_token_id": 0}),
+    "smollm3": ("SmolLM3", {**SMALL, "no_rope_layer_interval": 2, **SPECIAL}),
+    "nemotron": ("Nemotron", {**WITHOUT_EPS, "norm_eps": 0.02}),
+    "arcee": ("Arcee", {**SMALL, **SPECIAL, "mlp_bias": True}),
+    "seed_oss": ("SeedOss", {**SMALL, "head_dim": 20, "attention_out_bias": True}),
+    "ernie4_5": ("Ernie4_5", {**SMALL, "head_dim": 20, "use_bias": True}),
+    "helium": ("Helium", {**SMALL, "head_dim": 16, "attention_bias": True}),
+    "exaone4": ("Exaone4", {**SMALL, "sliding_window": 7, "sliding_window_pattern": 2}),
+    "exaone4-whole": ("Exaone4", {**SMALL, "sliding_window": None, "layer_types": [FULL, FULL]}),
+    "olmo3": (
+        "Olmo3",
+        {
+            **SMALL,
+            "sliding_window": 7,
+            "rope_scaling": YARN,
+            "layer_types": ["sliding_attention", FULL],
+        },
+    ),
+    "mpt": ("Mpt", {"vocab_size": VOCAB, "d_model": 48, "n_heads": 6, "max_seq_len": 64}),
     "stablelm": ("StableLm", {**SMALL, **NORMED, "use_qkv_bias": True}),
     "stablelm-parallel": (
         "StableLm",
@@ -68,6 +91,10 @@ def build(variant: str, depth: int) -> Any:
     depths: dict[str, Any] = {"num_hidden_layers": depth}
     if "n_head" in keys:
         depths = {"n_layer": depth}
+    if name == "Mpt":
+        depths = {"n_layers": depth}
+    if "layer_types" in keys:
+        depths["layer_types"] = keys["layer_types"][:1] * (depth - 1) + keys["layer_types"][1:]
     if name == "GPTNeo":
         kinds = [[["local"], 1], [["global"], depth - 1]]
         depths = {"num_layers": depth, "attention_types": kinds}

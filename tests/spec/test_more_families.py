@@ -1,4 +1,4 @@
-"""Families beyond the most used: real configs resolve, to as many parameters as their classes have."""
+"""Families beyond the most used: real configs resolve, with as many parameters as their classes."""
 
 from math import prod
 
