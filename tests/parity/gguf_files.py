@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 PAIRED = {"llama"}
 UNIT_OFFSET = {"gemma", "gemma2", "gemma3"}
 ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "qwen3_moe": "qwen3moe"}
+ARCHITECTURES |= {"qwen2_moe": "qwen2moe"}
 
 
 def write(folder: Path, model: Any) -> Path:
@@ -60,7 +61,7 @@ def _keys(writer: gguf.GGUFWriter, config: Any, name: str) -> None:
     if name in ("llama", "phi3"):
         share = rope.get("partial_rotary_factor") or 1.0
         writer.add_rope_dimension_count(int(width * share))
-    if name not in ("phi3", "qwen2"):
+    if name not in ("phi3", "qwen2", "qwen2moe"):
         writer.add_key_length(width)
         writer.add_value_length(width)
     if name in ("gemma2", "gemma3", "phi3"):
@@ -68,7 +69,9 @@ def _keys(writer: gguf.GGUFWriter, config: Any, name: str) -> None:
     if name == "gemma2":
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
         writer.add_final_logit_softcapping(config.final_logit_softcapping)
-    if name == "qwen3moe":
+    if name == "qwen2moe":
+        writer.add_expert_shared_feed_forward_length(config.shared_expert_intermediate_size)
+    if name in ("qwen2moe", "qwen3moe"):
         writer.add_expert_count(config.num_experts)
         writer.add_expert_used_count(config.num_experts_per_tok)
         writer.add_expert_feed_forward_length(config.moe_intermediate_size)

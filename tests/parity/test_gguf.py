@@ -46,6 +46,7 @@ FILES: dict[str, Any] = {
     "llama3_2": llama,
     "qwen2": qwen,
     "qwen2-yarn": qwen,
+    "qwen2_moe": qwen,
     "qwen3": qwen,
     "qwen3_moe": qwen,
     "gemma": lambda _, depth: test_gemma.gemma(depth),

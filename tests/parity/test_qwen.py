@@ -1,4 +1,4 @@
-"""qwen2, qwen3 and qwen3_moe, with windows in no, some and all layers."""
+"""qwen2, qwen2_moe, qwen3 and qwen3_moe, with windows in no, some and all layers."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,8 @@ from checkpoints import SMALL, compare, each_size, prompts, save
 from transformers import (
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen2MoeConfig,
+    Qwen2MoeForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3MoeConfig,
@@ -21,6 +23,24 @@ VARIANTS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, {"sliding_window": 7}),
     "qwen2-tied": (Qwen2Config, Qwen2ForCausalLM, {"tie_word_embeddings": True, **WINDOW}),
     "qwen2-yarn": (Qwen2Config, Qwen2ForCausalLM, {"rope_parameters": {"rope_theta": 1e6, **YARN}}),
+    "qwen2_moe": (
+        Qwen2MoeConfig,
+        Qwen2MoeForCausalLM,
+        {"shared_expert_intermediate_size": 56, **EXPERTS},
+    ),
+    "qwen2_moe-mixed": (
+        Qwen2MoeConfig,
+        Qwen2MoeForCausalLM,
+        {
+            "shared_expert_intermediate_size": 56,
+            "norm_topk_prob": True,
+            "decoder_sparse_step": 2,
+            "qkv_bias": False,
+            **WINDOW,
+            "max_window_layers": 2,
+            **EXPERTS,
+        },
+    ),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"head_dim": 24}),
     "qwen3-window": (
         Qwen3Config,
