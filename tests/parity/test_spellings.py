@@ -29,6 +29,7 @@ EXCUSED = {
     ("mistral", "sliding_window"),
     *((family, "num_key_value_heads") for family in ("mistral", "qwen2", "qwen3", "qwen3_moe")),
     *((family, "q_lora_rank") for family in ("deepseek_v2", "deepseek_v3")),
+    *(("exaone4", key) for key in ("sliding_window", "layer_types")),
 }
 """Where the class takes null for one thing and a missing key for another, which a spec cannot tell
 apart. Published files have these keys; a wrong number of heads would fit no tensor."""

@@ -8,6 +8,7 @@ from more_configs import DECODERS, OTHERS
 
 from inferflow_core.block import all_aliases, all_params
 from inferflow_core.catalog import Catalog
+from inferflow_core.errors import SpecError
 from inferflow_core.spec import find_family, read_spec, resolve
 
 pytestmark = pytest.mark.installed
@@ -36,3 +37,16 @@ def test_as_many_parameters(name: str, installed: Catalog) -> None:
     params = all_params(model, dims)
     own = params.keys() - all_aliases(model, dims).keys()
     assert sum(prod(params[path].shape) for path in own) == count
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_gguf_is_served_by_a_map_of_gguf_or_not_at_all(name: str, installed: Catalog) -> None:
+    """Files of that format tell some numbers under other keys: what nobody compared is refused."""
+    family, _, raw = CONFIGS[name]
+    spec = read_spec(family, installed)
+    try:
+        plan = resolve(spec, config=normalize(raw, "hf"), source="gguf", catalog=installed)
+    except SpecError as error:
+        assert "no name map for source 'gguf'" in str(error)
+    else:
+        assert plan.names.startswith("hf_")  # whose names none of a GGUF's tensors have
