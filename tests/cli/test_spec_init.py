@@ -49,6 +49,16 @@ def test_what_it_writes_is_the_same_model(
     assert inferflow("check", out).code == 0
 
 
+def test_a_long_table_does_not_widen_all_lines(inferflow: Any, folder: Path) -> None:
+    factors = {"short_factor": [1.0] * 8, "long_factor": [1.25] * 8}
+    change_config(folder, rope_scaling={"rope_type": "longrope", **factors})
+    lines = inferflow("spec", "init", "checkpoint").out.splitlines()
+    (table,) = [line for line in lines if "position.scaling = " in line]
+    assert "[1.25, 1.25" in table
+    (short,) = [line for line in lines if "model.hidden = " in line]
+    assert len(short) < 140 < len(table)
+
+
 def test_llama2c_and_a_path_from_the_root(inferflow: Any, shared: Path) -> None:
     stories = shared / "data" / "stories260K" / "stories260K.bin"
     report = json.loads(inferflow("spec", "init", str(stories), "--json").out)

@@ -82,6 +82,10 @@ def _relative(path: Path, out: Path | None) -> str:
     return Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()
 
 
+WIDEST = 80
+"""Characters of a value in the column of values; a table of factors is longer and stands out."""
+
+
 def spec_text(found: Fitted, path: str) -> str:
     kind = found.plan.config.get("model_type")
     lines = [
@@ -103,7 +107,7 @@ def spec_text(found: Fitted, path: str) -> str:
         "# What the family asks of the checkpoint. `inferflow spec show` prints all values."
     )
     asked = list(_asked(to_json(found.plan)))
-    width = max((len(line) for line, _ in asked), default=0)
+    width = max((len(line) for line, _ in asked if len(line) <= WIDEST), default=0)
     lines += [f"# {line:<{width}}  # {origin}" for line, origin in asked]
     if found.unread:
         lines += ["", "# What nobody asked for: does one of these change what is computed?"]
