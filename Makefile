@@ -10,8 +10,9 @@ serve: .venv/base      ## install, fetch SmolLM2-135M-Instruct, serve it
 
 dev: .venv/dev         ## an environment to work in: .venv
 
-test: .venv/dev        ## every test
-	$(BIN)/python -m pytest
+test: .venv/dev        ## every test; those of whole models in two processes, one thread each
+	$(BIN)/python -m pytest --ignore=tests/numeric --ignore=tests/parity
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/numeric tests/parity
 
 fast: .venv/dev        ## the tests that take seconds
 	$(BIN)/python -m pytest -n 2 -m "not slow"

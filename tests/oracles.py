@@ -29,6 +29,8 @@ ORACLES = {
     name: Oracle(name, **{**row, "forms": tuple(row["forms"])})
     for name, row in TABLE["checkpoints"].items()
 }
+FIRST = {oracle.family: oracle.name for oracle in reversed(ORACLES.values())}.values()
+"""One checkpoint of each family; what is slow of the others is not in `make fast`."""
 
 
 def of_network(network: str) -> list[tuple[str, str]]:

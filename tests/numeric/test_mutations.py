@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mutations import Copy, changed
-from oracles import ORACLES, Array, results
+from oracles import FIRST, ORACLES, Array, results
 
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import BindingError, SpecError
@@ -48,10 +48,6 @@ def outputs(model: LoadedModel, stored: dict[str, Array], network: str) -> list[
     return model.logits([stored["ids_2"].tolist()])
 
 
-FIRST = {oracle.family: oracle.name for oracle in reversed(ORACLES.values())}.values()
-"""One checkpoint of each family; the others take their time in the slow tests."""
-
-
 @pytest.fixture(
     params=[pytest.param(name, marks=[] if name in FIRST else pytest.mark.slow) for name in ORACLES]
 )
@@ -78,6 +74,7 @@ def case(
     return SimpleNamespace(oracle=oracle, copy=copy, moved=moved, **told)
 
 
+@pytest.mark.slow
 def test_every_tensor_matters_as_much_as_it_should(case: SimpleNamespace) -> None:
     copy: Copy = case.copy
     wrong: list[str] = []
