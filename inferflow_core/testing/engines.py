@@ -5,11 +5,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from inferflow_core.errors import EngineError, RequestError
 from inferflow_core.interfaces import Engine, ProgramEntry, Request, Sizes, TokenEvent
-from inferflow_core.testing.chain import VOCAB, ChainProgram, greedy_of, scores_of
+from inferflow_core.testing.chain import BETWEEN, VOCAB, ChainProgram, greedy_of, scores_of
 from inferflow_core.testing.registered import EntrySuite
 
 PROMPTS = [tuple((7 * i + n) % VOCAB for i in range(n)) for n in (1, 5, 16, 37, 50, 2, 17)]
@@ -25,17 +26,22 @@ class EngineSuite(EntrySuite):
     )
 
     @contextmanager
-    def running(self) -> Generator[tuple[Engine, ChainProgram]]:
-        """The engine, made as the runtime makes it, and its program. Closed in the end."""
-        program = ChainProgram(self.sizes, self.prober().array)
+    def running(self, *, encodes: bool = False) -> Generator[tuple[Engine, ChainProgram]]:
+        """The engine, made as the runtime makes it, and its program; `encodes`: one that has an
+        encoder, whose steps are as long as the context. Closed in the end."""
+        sizes, entries = self.sizes, {"step": ProgramEntry({"logits": False})}
+        if encodes:
+            sizes = replace(sizes, max_tokens=sizes.context, source_pages=sizes.pages)
+            entries["encode"] = ProgramEntry({"logits": False}, whole=True)
+        program = ChainProgram(sizes, self.prober().array)
         engine = self.entry()(
             program,
-            sizes=self.sizes,
+            sizes=sizes,
             vocab=VOCAB,
             samplers=(self.catalog().get("sampler", "greedy")(),),
             tokenizer=lambda: None,
             stop_ids=(),
-            entries={"step": ProgramEntry({"logits": False})},
+            entries=entries,
             max_queue=64,
             prefix_cache=True,
         )
@@ -87,6 +93,25 @@ class EngineSuite(EntrySuite):
                     rows = [x for n in range(len(prompt)) for x in scores_of(prompt[: n + 1])]
                     expected = prober.array(rows, (len(prompt), VOCAB))
                     assert array("f", numbers.tobytes()) == array("f", expected.tobytes())
+
+    def test_an_encoder_reads_each_source_once(self) -> None:
+        """More requests than fit at once, each with a source: the tokens depend on both, and each
+        source is read whole, in one step."""
+        sources = [*PROMPTS, tuple(range(40)) * 2]
+        starts = [prompt[:9] for prompt in (PROMPTS[3], *PROMPTS)]
+        with self.running(encodes=True) as (engine, program):
+            streams = [
+                engine.submit(Request(start, 6, source=source))
+                for source, start in zip(sources, starts, strict=True)
+            ]
+            for source, start, stream in zip(sources, starts, streams, strict=True):
+                assert tokens(stream) == greedy_of([*source, BETWEEN, *start], 6)
+            read = sorted(count for counts in program.encoded for count in counts)
+            assert read == sorted(len(source) for source in sources)
+            assert max(sum(counts) for counts in program.encoded) <= self.sizes.context
+            assert raises(RequestError, engine, Request((1,), 1)), "without a source"
+        with self.running() as (engine, _):
+            assert raises(RequestError, engine, Request((1,), 1, source=(1,)))
 
     def test_a_sink_gets_what_a_stream_gets(self) -> None:
         """Given a sink, the events go there, in order, in the engine's thread."""

@@ -9,6 +9,8 @@ import httpx
 import openai
 import pytest
 from inferflow_server.cli.main import run
+from inferflow_server.http.native import pair_of
+from inferflow_server.http.native_body import NativeBody
 
 import inferflow_core
 
@@ -137,6 +139,23 @@ def test_the_original_engines_templates(translator: str) -> None:
     assert half["text"] == SKY["de"]
     half = native(translator, decoder_input_template="{#2}{__de__}").json()
     assert half["text"] == SKY["de"]
+
+
+def test_the_originals_own_templates_of_m2m100(shared: Path) -> None:
+    """Of the file that came with it: from Chinese to English, a piece that is a space between."""
+    family = shared / "oracles" / "families" / "m2m100_418m"
+    with inferflow_core.load(family / "model", backend="numpy") as model:
+        body = NativeBody(
+            text="Hello world",
+            encoder_input_template="{__zh__}{ }{query}{</s>}",
+            decoder_input_template="{#2}{__en__}",
+        )
+        languages = model.tokenizer.languages  # type: ignore[attr-defined]
+        space = model.tokenizer.token_id("▁")
+        words = model.tokenizer.encode("Hello world", special=False)
+        prompt = pair_of(model, body)
+    assert prompt.source == (languages["zh"], space, *words, 2)
+    assert prompt.ids == (2, languages["en"])
 
 
 def test_the_native_route_by_languages(translator: str) -> None:
