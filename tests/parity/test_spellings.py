@@ -12,7 +12,7 @@ import pytest
 from inferflow_blocks.attention import Attention
 from inferflow_blocks.rope import Rope
 from inferflow_loaders.config import normalize
-from more_configs import DECODERS
+from more_configs import DECODERS, OTHERS
 from real_configs import CONFIGS as NEWEST
 from transformers import CONFIG_MAPPING
 
@@ -23,7 +23,7 @@ from inferflow_core.spec import find_family, read_spec, resolve
 
 pytestmark = pytest.mark.installed
 
-CONFIGS = NEWEST | DECODERS
+CONFIGS = NEWEST | DECODERS | OTHERS
 
 EXCUSED = {
     ("mistral", "sliding_window"),
@@ -87,12 +87,12 @@ def without_a_key() -> Iterator[Any]:
     """Published configs with one key less, that of the text where a `text_config` is inside, and of
     a few layers."""
     for name, (family, _, raw) in CONFIGS.items():
-        if family == "gpt_neo":  # its class refuses fewer layers than its lists have
-            continue
         text = raw.get("text_config", raw)
         for key in sorted(text.keys() - {"model_type"}):
             if (family, key) not in EXCUSED:
-                less = {**text, "num_hidden_layers": 7}
+                less = dict(text)
+                if "num_hidden_layers" in text and "encoder_layers" not in text:
+                    less["num_hidden_layers"] = 7
                 if "layer_types" in less:
                     less["layer_types"] = less["layer_types"][:7]
                 del less[key]
