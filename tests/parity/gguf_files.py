@@ -14,7 +14,7 @@ import numpy as np
 from checkpoints import Array, torch
 from safetensors.numpy import load_file
 
-PAIRED = {"llama"}
+PAIRED = {"llama", "granite", "smollm3"}
 UNIT_OFFSET = {"gemma", "gemma2", "gemma3"}
 ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "qwen3_moe": "qwen3moe"}
 ARCHITECTURES |= {"qwen2_moe": "qwen2moe"}
@@ -55,16 +55,24 @@ def _keys(writer: gguf.GGUFWriter, config: Any, name: str) -> None:
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if name == "starcoder2":
+        writer.add_layer_norm_eps(config.norm_epsilon)
+    else:
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if name == "granite":
+        writer.add_attention_scale(config.attention_multiplier)
+        writer.add_embedding_scale(config.embedding_multiplier)
+        writer.add_residual_scale(config.residual_multiplier)
+        writer.add_logit_scale(config.logits_scaling)
     if name != "gemma":  # its converter leaves the base out
         writer.add_rope_freq_base(rope["rope_theta"])
-    if name in ("llama", "phi3"):
+    if name in ("llama", "phi3", "granite", "smollm3"):
         share = rope.get("partial_rotary_factor") or 1.0
         writer.add_rope_dimension_count(int(width * share))
     if name not in ("phi3", "qwen2", "qwen2moe"):
         writer.add_key_length(width)
         writer.add_value_length(width)
-    if name in ("gemma2", "gemma3", "phi3"):
+    if name in ("gemma2", "gemma3", "phi3", "starcoder2"):
         writer.add_sliding_window(config.sliding_window or 0)
     if name == "gemma2":
         writer.add_attn_logit_softcapping(config.attn_logit_softcapping)

@@ -4,13 +4,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import test_decoders
 import test_gemma
 import test_llama
 import test_phi3
 import test_qwen
 from checkpoints import SMALL, compare, each_size, prompts, save
 from gguf_files import write
-from transformers import LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
+)
 
 
 def llama(variant: str, depth: int) -> Any:
@@ -26,6 +34,16 @@ def qwen(variant: str, depth: int) -> Any:
 def phi3(variant: str, depth: int) -> Any:
     keys = test_phi3.KEYS | test_phi3.VARIANTS[variant]
     return Phi3ForCausalLM(Phi3Config(**keys, num_hidden_layers=depth))
+
+
+def other(variant: str, depth: int) -> Any:
+    return test_decoders.build(variant, depth)
+
+
+def smollm3(_: str, depth: int) -> Any:
+    """No key of GGUF says which layers have no positions: every fourth."""
+    config = SmolLM3Config(**SMALL | test_decoders.SPECIAL, num_hidden_layers=depth + 3)
+    return SmolLM3ForCausalLM(config)
 
 
 def gemma2(_: str, depth: int) -> Any:
@@ -52,6 +70,8 @@ FILES: dict[str, Any] = {
     "gemma": lambda _, depth: test_gemma.gemma(depth),
     "gemma2": gemma2,
     "gemma3": gemma3,
+    **dict.fromkeys(("granite", "olmo2", "starcoder2"), other),
+    "smollm3": smollm3,
     "phi3_mini_4k": phi3,
     "phi3_5_mini": phi3,
     "phi4": phi3,

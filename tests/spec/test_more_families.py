@@ -5,6 +5,7 @@ from math import prod
 import pytest
 from inferflow_loaders.config import normalize
 from more_configs import DECODERS, OTHERS
+from oracles import TABLE
 
 from inferflow_core.block import all_aliases, all_params
 from inferflow_core.catalog import Catalog
@@ -50,4 +51,5 @@ def test_a_gguf_is_served_by_a_map_of_gguf_or_not_at_all(name: str, installed: C
     except SpecError as error:
         refusal = str(error)
     # A map of Hugging Face's names has none of a GGUF's.
-    assert names.startswith("hf_") or "no name map for source 'gguf'" in refusal
+    nothing = names.startswith("hf_") or "no name map for source 'gguf'" in refusal
+    assert nothing == (family not in TABLE["parity"]["gguf"])
