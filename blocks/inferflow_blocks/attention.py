@@ -16,7 +16,9 @@ from inferflow_core.block import (
     TokenState,
     linear_params,
 )
+from inferflow_core.checks import above_zero, at_least
 from inferflow_core.context import Context
+from inferflow_core.errors import ShapeError
 from inferflow_core.ops import Ops, Tensor, linear
 
 
@@ -56,9 +58,22 @@ class Attention(Mixer):
     clip: float | None = None
     """Clamps q, k and v to ± clip."""
 
+    def __post_init__(self) -> None:
+        at_least(1, self, "heads", "kv_heads", "head_dim", "window")
+        above_zero(self, "softcap", "clip")
+        if self.kv_heads is not None and self.heads % self.kv_heads:
+            raise ValueError(f"{self.heads} heads cannot share {self.kv_heads} kv_heads equally")
+
     def _axes(self, dims: Dims) -> tuple[Axis, Axis, Axis]:
         """heads, kv heads, channels of a head."""
-        width = self.head_dim if self.head_dim is not None else dims.hidden.length // self.heads
+        width, rest = divmod(dims.hidden.length, self.heads)
+        if self.head_dim is not None:
+            width = self.head_dim
+        elif rest:
+            raise ShapeError(
+                f"attention: hidden {dims.hidden.length} cannot be {self.heads} equal heads",
+                hint="head_dim says how wide a head is",
+            )
         kv_heads = self.heads if self.kv_heads is None else self.kv_heads
         return Axis("heads", self.heads), Axis("kv_heads", kv_heads), Axis("head_dim", width)
 

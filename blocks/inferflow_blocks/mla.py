@@ -14,7 +14,9 @@ from inferflow_core.block import (
     TokenState,
     linear_params,
 )
+from inferflow_core.checks import at_least
 from inferflow_core.context import Context
+from inferflow_core.errors import ShapeError
 from inferflow_core.ops import Ops, Tensor, linear
 
 
@@ -49,6 +51,9 @@ class MLA(Mixer):
     """Multiplies the scores; absent: 1 / sqrt(nope_dim + rope_dim), times what the position says
     for a stretched context."""
 
+    def __post_init__(self) -> None:
+        at_least(1, self, "heads", "q_rank", "kv_rank", "nope_dim", "rope_dim", "v_dim")
+
     def params(self, dims: Dims) -> dict[str, Param]:
         heads, kv_rank = Axis("heads", self.heads), Axis("kv_rank", self.kv_rank)
         q = Axis.flat(heads, Axis("qk_dim", self.nope_dim + self.rope_dim))
@@ -78,6 +83,8 @@ class MLA(Mixer):
         return children
 
     def state(self, dims: Dims) -> dict[str, State]:
+        if dims.source:
+            raise ShapeError("MLA is causal: it mixes over a decoder's own tokens only")
         return {"latent": TokenState((ONE, Axis("latent", self.kv_rank + self.rope_dim)))}
 
     def score_heads(self) -> int:
