@@ -8,7 +8,8 @@ numpy or a backend.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast
 
@@ -346,10 +347,21 @@ def layers_field() -> Any:
     return field(metadata={"template": "layer", "count": "depth"})
 
 
+@contextmanager
+def _placed(path: str) -> Generator[None]:
+    """A ShapeError tells the path of the block."""
+    try:
+        yield
+    except ShapeError as error:
+        raise error.at(path) from None
+
+
 def walk(block: Block, dims: Dims, path: str = "") -> Iterator[tuple[str, Block, Dims]]:
     """Every block of a tree, parents first, with its path and dims."""
     yield path, block, dims
-    for name, (child, inner) in block.children(dims).items():
+    with _placed(path):
+        children = block.children(dims)
+    for name, (child, inner) in children.items():
         yield from walk(child, inner, f"{path}.{name}" if path else name)
 
 
@@ -358,7 +370,9 @@ def _collect(
 ) -> dict[str, V]:
     found: dict[str, V] = {}
     for path, inner, inner_dims in walk(block, dims):
-        for name, value in of(inner, inner_dims).items():
+        with _placed(path):
+            values = of(inner, inner_dims)
+        for name, value in values.items():
             found[f"{path}.{name}" if path else name] = value
     return found
 

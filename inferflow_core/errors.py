@@ -23,6 +23,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Self
 
 
 class InferflowError(Exception):
@@ -100,6 +101,13 @@ class BindingError(InferflowError):
 
 class ShapeError(InferflowError):
     exit_code = 3
+    _placed = False
+
+    def at(self, path: str) -> Self:
+        """Itself, with the path of the block that raised it; the innermost one stays."""
+        if path and not self._placed:
+            self.message, self._placed = f"{self.message} at {path}", True
+        return self
 
 
 class SourceError(InferflowError):

@@ -112,6 +112,8 @@ class Tracer(Ops):
         outer, self._path = self._path, path
         try:
             yield
+        except ShapeError as error:
+            raise error.at(path) from None
         finally:
             self._path = outer
 
@@ -133,7 +135,7 @@ class Tracer(Ops):
         except Mismatch as mismatch:
             shapes = " x ".join(show(item.axes) if item else "-" for item in seen)
             why = f" ({mismatch})" if str(mismatch) else ""
-            raise ShapeError(f"{op}: {shapes}{why} at {self._path or 'the model'}") from None
+            raise ShapeError(f"{op}: {shapes}{why}").at(self._path or "the model") from None
         if attrs.get("bias") is not None and op == "attention":
             attrs = {**attrs, "bias": self._rule(attrs["bias"], seen[0])}
         outputs = [self.input(result.axes, result.dtype) for result in results]
@@ -184,6 +186,12 @@ class Tracer(Ops):
             nodes = tuple(step for step in self._steps if isinstance(step, Node))
         finally:
             self._steps = outer
+        last = result.axes[-2:]
+        if len(last) < 2 or last[0].size not in (1, q.axes[1].size) or last[1].size not in (1, "C"):
+            raise ShapeError(
+                f"attention: a bias of scores is {show(result.axes)}; it must be "
+                f"{show((q.axes[1], CONTEXT))}, heads by keys"
+            ).at(self._path or "the model")
         values = tuple(argument.value for argument in arguments)
         return Function("bias", values, nodes, (result.value,))
 

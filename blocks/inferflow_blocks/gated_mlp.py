@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from inferflow_core.axes import Axis, Dims
 from inferflow_core.block import FFN, Act, Param, Scope, linear_params
+from inferflow_core.checks import above_zero, at_least
 from inferflow_core.context import Context
 from inferflow_core.ops import Ops, Tensor, linear
 
@@ -24,6 +25,10 @@ class GatedMLP(FFN):
     """Clamps the gate from above, up on both sides."""
     up_offset: float = 0.0
     """Added to up before the product."""
+
+    def __post_init__(self) -> None:
+        at_least(1, self, "hidden")
+        above_zero(self, "ratio", "limit")
 
     def params(self, dims: Dims) -> dict[str, Param]:
         width = self.hidden if self.hidden is not None else int(self.ratio * dims.hidden.length)

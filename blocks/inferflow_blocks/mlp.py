@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from inferflow_core.axes import Axis, Dims
 from inferflow_core.block import FFN, Act, Param, Scope, linear_params
+from inferflow_core.checks import above_zero, at_least
 from inferflow_core.context import Context
 from inferflow_core.ops import Ops, Tensor, linear
 
@@ -20,6 +21,10 @@ class MLP(FFN):
     """Between the two."""
     bias: bool = False
     """Biases of both."""
+
+    def __post_init__(self) -> None:
+        at_least(1, self, "hidden")
+        above_zero(self, "ratio")
 
     def params(self, dims: Dims) -> dict[str, Param]:
         width = self.hidden if self.hidden is not None else int(self.ratio * dims.hidden.length)

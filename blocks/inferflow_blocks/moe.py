@@ -7,7 +7,9 @@ from typing import Any
 
 from inferflow_core.axes import Axis, Dims
 from inferflow_core.block import FFN, Block, Param, Router, Scope, all_params
+from inferflow_core.checks import at_least
 from inferflow_core.context import Context
+from inferflow_core.errors import ShapeError
 from inferflow_core.ops import Ops, Tensor
 
 
@@ -30,6 +32,11 @@ class MoE(FFN):
     shared_gate: bool = False
     """Multiplies the shared one by sigmoid(gate(x))."""
 
+    def __post_init__(self) -> None:
+        at_least(1, self, "experts")
+        if self.shared_gate and self.shared is None:
+            raise ValueError("shared_gate is about the shared expert, and there is none")
+
     def _experts(self) -> Axis:
         return Axis("experts", self.experts)
 
@@ -50,7 +57,8 @@ class MoE(FFN):
 
     def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
         index, weight = self.router(ops, w.router, x, ctx)
-        routed = self.expert(RoutedOps(ops, index), w.experts, x, ctx)
+        stacked = [w.experts.get(path) for path in all_params(self.expert, ctx.dims)]
+        routed = self.expert(RoutedOps(ops, index, stacked), w.experts, x, ctx)
         y = ops.combine(routed, weight)
         if self.shared is None:
             return y
@@ -63,15 +71,18 @@ class MoE(FFN):
 class RoutedOps(Ops):
     """Ops for which a linear map is that of each token's own experts: [t, k, …] from then on."""
 
-    def __init__(self, ops: Ops, index: Tensor) -> None:
+    def __init__(self, ops: Ops, index: Tensor, stacked: Sequence[Any]) -> None:
         self._ops = ops
         self._index = index
+        self._stacked = stacked
 
     def apply(self, op: str, inputs: Sequence[Any], attrs: dict[str, Any]) -> Any:
-        if op != "linear":
-            return self._ops.apply(op, inputs, attrs)
-        x, weight, bias = inputs
-        return self._ops.expert_linear(x, weight, self._index, bias)
+        if op == "linear":
+            x, weight, bias = inputs
+            return self._ops.expert_linear(x, weight, self._index, bias)
+        if any(item is param for item in inputs for param in self._stacked):
+            raise ShapeError(f"an expert uses its weights by `linear` alone; this one by {op!r}")
+        return self._ops.apply(op, inputs, attrs)
 
     def scope(self, path: str) -> AbstractContextManager[None]:
         return self._ops.scope(path)

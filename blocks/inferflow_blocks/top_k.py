@@ -5,9 +5,13 @@ from typing import Any, Literal
 
 from inferflow_core.axes import Axis, Dims
 from inferflow_core.block import Param, Router, Scope
+from inferflow_core.checks import at_least
 from inferflow_core.context import Context
 from inferflow_core.errors import ShapeError
 from inferflow_core.ops import Ops, Tensor, linear
+
+TINY = 1e-20
+"""Least sum of weights that is divided by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +38,28 @@ class TopK(Router):
     group_score: Literal["max", "top2"] = "max"
     """A group's score: its best expert's, or the sum of its best two."""
 
+    def __post_init__(self) -> None:
+        at_least(1, self, "k", "groups", "top_groups")
+        if self.top_groups > self.groups:
+            raise ValueError(f"top_groups is {self.top_groups}; there are {self.groups} groups")
+
     def params(self, dims: Dims) -> dict[str, Param]:
         if dims.experts is None:
             raise ShapeError("a router stands in a block of experts")
+        self._check(dims.experts.length)
         each = Param(dims.experts)
         params = {"weight": Param(dims.experts, dims.hidden)}
         return params | {name: each for name in ("bias", "correction") if getattr(self, name)}
+
+    def _check(self, experts: int) -> None:
+        size, rest = divmod(experts, self.groups)
+        if rest:
+            raise ShapeError(f"{experts} experts cannot be {self.groups} equal groups")
+        if self.k > size * self.top_groups:
+            of = "" if self.top_groups == self.groups else f" of {self.top_groups} groups"
+            raise ShapeError(f"k is {self.k}; a token can choose from {size * self.top_groups}{of}")
+        if self.group_score == "top2" and size < 2 and self.top_groups < self.groups:
+            raise ShapeError("group_score top2 needs two experts in a group; these have one")
 
     def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> tuple[Tensor, Tensor]:
         logits = linear(ops, w, x)
@@ -53,7 +73,8 @@ class TopK(Router):
         if self.score == "softmax_selected":
             weight = ops.softmax(weight)
         if self.renormalize:
-            weight = ops.div(weight, ops.sum(weight))
+            total = ops.sum(weight)  # sigmoids may all be zero
+            weight = ops.div(weight, ops.maximum(total, TINY) if self.score == "sigmoid" else total)
         return index, weight if self.scale == 1.0 else weight * self.scale
 
     def _best(self, ops: Ops, wish: Tensor) -> Tensor:
@@ -65,10 +86,7 @@ class TopK(Router):
 
     def _members(self, ops: Ops, wish: Any) -> Tensor:
         """int [T, top_groups * size], the experts of the best groups."""
-        count: int = wish.shape[-1]
-        if count % self.groups:
-            raise ShapeError(f"{count} experts cannot be {self.groups} equal groups")
-        size = count // self.groups
+        size: int = wish.shape[-1] // self.groups
         each = ops.split_axis(wish, Axis("groups", self.groups), Axis("members", size))
         best = ops.max(each) if self.group_score == "max" else ops.sum(ops.top_k(each, 2)[0])
         chosen = ops.top_k(ops.merge_axes(best), self.top_groups)[1]

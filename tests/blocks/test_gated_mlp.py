@@ -1,6 +1,10 @@
-"""gated_mlp: the suite, and the formula."""
+"""gated_mlp: the suite, the formula, and Llama's. (gpt-oss's is in test_moe.)"""
+
+from typing import Any
 
 import numpy as np
+import pytest
+from eager import Bench, close, dims_of, vectors
 from inferflow_backends.numpy.prober import random_weights
 from inferflow_blocks.gated_mlp import GatedMLP
 
@@ -32,3 +36,27 @@ def test_formula() -> None:
     expected = (gate / (1 + np.exp(-gate)) * (up + 1)) @ w["down.weight"].T + w["down.bias"]
     found = np.frombuffer(suite.prober().run(model, [[5, 6]])[0], np.float32).reshape(2, 32)
     assert np.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("act", ["silu", "gelu", "gelu_tanh", "relu"])
+def test_equals_llama(act: str, reference: Any) -> None:
+    """With biases, and any activation of the gate."""
+    bench = Bench(GatedMLP(act=act, bias=True, hidden=20), dims_of(12))
+    config = reference.config(
+        "llama",
+        hidden_size=12,
+        intermediate_size=20,
+        num_attention_heads=4,
+        mlp_bias=True,
+        hidden_act={"gelu_tanh": "gelu_pytorch_tanh"}.get(act, act),
+    )
+    theirs = reference.code("llama").LlamaMLP(config)
+    weights = {path.replace(".", "_proj."): array for path, array in bench.handles.items()}
+    reference.filled(theirs, weights)
+    x = vectors(40, 12) * 2
+    close(bench.run(x), reference.run(theirs, reference.tensor(x)))
+
+
+def test_limits_that_are_none() -> None:
+    with pytest.raises(ValueError, match="limit is 0"):
+        GatedMLP(act="silu", limit=0.0)

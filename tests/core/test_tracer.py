@@ -11,15 +11,16 @@ from inferflow_blocks.gated_mlp import GatedMLP
 from inferflow_blocks.linear_head import LinearHead
 from inferflow_blocks.pre_norm import PreNorm
 from inferflow_blocks.rms_norm import RMSNorm
+from inferflow_blocks.rope import Rope
 from inferflow_blocks.token_embedding import TokenEmbedding
 
-from inferflow_core.axes import Axis, Dims
-from inferflow_core.block import FFN, Mixer, Param, Scope
+from inferflow_core.axes import ONE, Axis, Dims
+from inferflow_core.block import FFN, Mixer, Param, Position, Scope
 from inferflow_core.catalog import Catalog
 from inferflow_core.context import Context
 from inferflow_core.errors import ShapeError, UnknownEntry
 from inferflow_core.graph import Call, flatten, needed
-from inferflow_core.ops import PRIMITIVES, Ops, Tensor
+from inferflow_core.ops import PRIMITIVES, BiasRule, Ops, Tensor
 from inferflow_core.optable import Op, OpTable
 from inferflow_core.passes.decompose import decompose
 from inferflow_core.shapes import same
@@ -61,7 +62,23 @@ def test_a_shape_error_names_the_block() -> None:
 
 def test_a_child_is_named_not_its_parent() -> None:
     with pytest.raises(ShapeError, match=r"at layers\.0\.mixer$"):
-        traced(GatedMLP(act="silu"), Attention(heads=4, kv_heads=3))
+        traced(GatedMLP(act="silu"), Attention(heads=4, position=Rope(dims=64)))
+
+
+def test_an_error_of_sizes_names_the_block_too() -> None:
+    with pytest.raises(ShapeError, match=r"7 equal heads at layers\.0\.mixer"):
+        traced(GatedMLP(act="silu"), Attention(heads=7))
+
+
+def test_a_bias_of_scores_is_heads_by_keys() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Wrong(Position):
+        def score_bias(self, ops: Ops, w: Scope, ctx: Context, *, heads: int) -> BiasRule:
+            return lambda ops, head, q, k: ops.constant([1.0] * 3, Axis("three", 3), ONE)
+
+    words = r"a bias of scores is \[3,1\]; it must be \[4,C\].* at layers\.0\.mixer$"
+    with pytest.raises(ShapeError, match=words):
+        traced(GatedMLP(act="silu"), Attention(heads=4, position=Wrong()))
 
 
 def test_broadcasting_of_run_time_sizes_is_refused() -> None:
