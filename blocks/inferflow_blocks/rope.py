@@ -79,7 +79,8 @@ class Rope(Position):
     def trained(self, scaling: Mapping[str, Any]) -> float:
         """The context before extension."""
         key = "original_max_position_embeddings"
-        return scaling.get(key) or self.original_context or self.context or number(scaling, key)
+        known = self.original_context or self.context
+        return known if known and scaling.get(key) is None else number(scaling, key)
 
     def factor(self, scaling: Mapping[str, Any]) -> float:
         """How much longer the context is than it was."""
