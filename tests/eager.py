@@ -48,6 +48,7 @@ class Bench:
     block: Block
     dims: Dims
     weights: dict[str, Any] | None = None
+    """Random where they are not given."""
     token_table: Any = None
     position: tuple[Block, Scope] | None = None
     handles: dict[str, Any] = field(init=False)
@@ -125,3 +126,13 @@ def close(found: Any, expected: Any, tolerance: float = 1e-5) -> None:
     assert np.isfinite(found).all()
     worst = np.abs(found - expected).max()
     assert worst <= tolerance * max(np.abs(expected).max(), 1e-9), worst
+
+
+def renamed(weights: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Weights by the names of another implementation: `names` has theirs for our paths, without
+    what follows the last dot."""
+    found: dict[str, Any] = {}
+    for path, array in weights.items():
+        place, _, kind = path.rpartition(".")
+        found[f"{names[place]}.{kind}"] = array
+    return found

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from inferflow_core.block import FFN, Layer, Mixer, Norm, Scope
 from inferflow_core.context import Context
-from inferflow_core.errors import ShapeError
 from inferflow_core.ops import Ops, Tensor
 
 
@@ -27,7 +26,7 @@ class PostNorm(Layer):
 
     def __post_init__(self) -> None:
         if (self.cross is None) != (self.cross_norm is None):
-            raise ShapeError("cross and cross_norm go together: both, or neither")
+            raise ValueError("cross and cross_norm go together: both, or neither")
 
     def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
         x = self.mixer_norm(ops, w.mixer_norm, x + self.mixer(ops, w.mixer, x, ctx), ctx)

@@ -33,6 +33,10 @@ class PreNorm(Layer):
     residual_scale: float = 1.0
     """Multiplies each branch before its sum."""
 
+    def __post_init__(self) -> None:
+        if self.cross is None and self.cross_norm is not None:
+            raise ValueError("cross_norm is about cross, and there is none")
+
     def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
         def branch(name: str, run: Branch, x: Tensor) -> Tensor:
             before: Norm | None = getattr(self, f"{name}_norm")

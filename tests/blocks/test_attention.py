@@ -174,7 +174,7 @@ def compare(
         **({"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}} | config),
     )
     theirs = getattr(reference.code(code), cls)(made, layer_idx=0)
-    weights = named(bench.weights or {}, names)
+    weights = named(bench.weights, names)
     reference.filled(theirs, weights | {name: bench.handles[name] for name in extra})
     x = vectors(TOKENS, 24)
     turn, mask = rotation(reference, code, made), reference.mask(seen)
@@ -286,7 +286,7 @@ class TestCross:
         bench, x, source, y = self.found(self.BLOCK)
         config = reference.config("m2m_100")
         theirs = reference.code("m2m_100").M2M100Attention(24, 4, config=config, is_decoder=True)
-        reference.filled(theirs, named(bench.weights or {}, self.NAMES))
+        reference.filled(theirs, named(bench.weights, self.NAMES))
         for ours, its in self.spans():
             args = reference.tensor(x[ours])[None], reference.tensor(source[its])[None]
             close(y[ours], reference.run(theirs, *args))

@@ -94,7 +94,7 @@ def test_equals_deepseek(code: str, q_rank: int | None, scaled: bool, reference:
     block = make(q_rank=q_rank, position=position, bias=q_rank is not None)
     assert (position.score_factor() != 1.0) == scaled
     bench = Bench(block, dims_of(24))
-    expected = theirs(reference, code, block, bench.weights or {}, rope)
+    expected = theirs(reference, code, block, bench.weights, rope)
     close(bench.run(vectors(TOKENS, 24)), expected, 2e-5)
 
 

@@ -35,7 +35,7 @@ def routed(block: TopK, experts: int = EXPERTS) -> tuple[Bench, Any, Any, Any]:
     bench = Bench(block, dims_of(16, experts=experts))
     if block.correction:
         drawn = vectors(experts, seed=5) / 4
-        bench.handles["correction"] = (bench.weights or {})["correction"] = drawn
+        bench.handles["correction"] = bench.weights["correction"] = drawn
     x = vectors(TOKENS, 16)
     index, weight = bench.run(x)
     assert index.dtype == np.int32
