@@ -205,6 +205,18 @@ def reads_whole(graph: Graph, entry: str) -> bool:
     )
 
 
+def token_types(graph: Graph, entry: str) -> int | None:
+    """How many types of tokens an entry has rows for; None: it looks at none."""
+    column = graph.inputs["token_types"]
+    tables = (
+        node.inputs[0]
+        for node in flatten(graph, entry)
+        if node.op == "rows" and node.inputs[1] == column
+    )
+    rows = [graph.params[table.path].shape[0] for table in tables if isinstance(table, ParamRef)]
+    return min(rows, default=None)
+
+
 def _of_source(graph: Graph, node: Node) -> bool:
     """Whether an attention looks at the rows of an encoder that has already run."""
     return node.inputs[5] == graph.inputs["source_lengths"]

@@ -63,6 +63,15 @@ class Stack(Block):
         """x [rows, hidden] after the norm."""
         return x if self.norm is None else self.norm(ops, w.norm, x, ctx)
 
+    def looks_back(self) -> bool:
+        """Whether a layer looks at an encoder's output."""
+        return any(getattr(layer, "cross", None) is not None for layer in self.layers)
+
+    def refuse_cross(self) -> None:
+        """For a model in which there is no encoder to look at. Raises ValueError."""
+        if self.looks_back():
+            raise ValueError("a layer has `cross`, and there is no encoder that it could look at")
+
     @property
     def table(self) -> str:
         """Path of the token table."""

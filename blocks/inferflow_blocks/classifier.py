@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from inferflow_core.axes import Axis, Dims
 from inferflow_core.block import Act, Head, Param, Scope, linear_params
+from inferflow_core.checks import at_least
 from inferflow_core.context import Context
 from inferflow_core.ops import Ops, Tensor, linear
 
@@ -24,6 +25,9 @@ class Classifier(Head):
     """Of the output."""
     optional: bool = False
     """Dropped where the checkpoint has none of its tensors."""
+
+    def __post_init__(self) -> None:
+        at_least(1, self, "classes")
 
     def reads(self) -> str:
         return "rows" if self.source == "tokens" else self.source

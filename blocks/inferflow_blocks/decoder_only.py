@@ -34,6 +34,9 @@ class DecoderOnly(Model):
     head: Head
     """From hidden states to logits."""
 
+    def __post_init__(self) -> None:
+        self.stack.refuse_cross()
+
     @property
     def stack(self) -> Stack:
         return Stack(embed=self.embed, layers=self.layers, position=self.position, norm=self.norm)

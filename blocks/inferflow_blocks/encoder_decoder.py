@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from inferflow_core.axes import Dims
 from inferflow_core.block import Block, Head, Model, Scope
 from inferflow_core.context import Context
+from inferflow_core.errors import ShapeError
 from inferflow_core.ops import Ops, Tensor
 from inferflow_core.stack import Stack
 
@@ -24,6 +25,11 @@ class EncoderDecoder(Model):
     head: Head
     """From the decoder's hidden states to logits; tied: to the decoder's token table."""
 
+    def __post_init__(self) -> None:
+        self.encoder.refuse_cross()
+        if not self.decoder.looks_back():
+            raise ValueError("no layer of the decoder has `cross`: none looks at the encoder")
+
     def children(self, dims: Dims) -> dict[str, tuple[Block, Dims]]:
         source = replace(dims, source=True)
         return {
@@ -33,6 +39,14 @@ class EncoderDecoder(Model):
         }
 
     def aliases(self, dims: Dims) -> dict[str, str]:
+        tables = [
+            stack.embed.params(dims)[stack.embed.table] for stack in (self.encoder, self.decoder)
+        ]
+        if self.share_embed and tables[0] != tables[1]:
+            raise ShapeError(
+                f"share_embed: the encoder's table is {list(tables[0].shape)}, the decoder's "
+                f"{list(tables[1].shape)}"
+            )
         ours = f"decoder.{self.decoder.table}"
         shared = f"encoder.{self.encoder.table}" if self.share_embed else ours
         aliases = {ours: shared} if self.share_embed else {}

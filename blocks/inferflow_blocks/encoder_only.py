@@ -23,6 +23,9 @@ from inferflow_core.ops import Ops, Tensor
 from inferflow_core.stack import Stack
 from inferflow_core.table import Table
 
+TAKEN = {"hidden", "tokens", "rows"}
+"""An output, and what `Head.reads` may say beside the name of a head."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderOnly(Model):
@@ -38,6 +41,12 @@ class EncoderOnly(Model):
     """After the last layer."""
     heads: Mapping[str, Head] = Table({})
     """Named results beside the hidden states."""
+
+    def __post_init__(self) -> None:
+        self.stack.refuse_cross()
+        taken = sorted(TAKEN & self.heads.keys())
+        if taken:
+            raise ValueError(f"no head can be called {taken[0]!r}: that is what heads read")
 
     @property
     def stack(self) -> Stack:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from inferflow_core.axes import Axis, Dims
 from inferflow_core.block import Head, Param, Scope
+from inferflow_core.checks import above_zero, at_least
 from inferflow_core.context import Context
 from inferflow_core.ops import Ops, Tensor
 
@@ -28,6 +29,10 @@ class LinearHead(Head):
     """c * tanh(logits / c)."""
     width: int | None = None
     """Projects hidden to this width first, without bias, unless it has it."""
+
+    def __post_init__(self) -> None:
+        at_least(1, self, "width")
+        above_zero(self, "softcap")
 
     def is_tied(self) -> bool:
         return self.tied is True

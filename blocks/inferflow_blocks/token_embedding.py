@@ -5,7 +5,9 @@ from typing import Literal
 
 from inferflow_core.axes import Axis, Dims
 from inferflow_core.block import Block, Embedding, Norm, Param, Position, Scope, linear_params
+from inferflow_core.checks import at_least
 from inferflow_core.context import Context
+from inferflow_core.errors import ShapeError
 from inferflow_core.ops import Ops, Tensor, linear
 
 
@@ -28,6 +30,10 @@ class TokenEmbedding(Embedding):
     norm: Norm | None = None
     """Of the sum."""
 
+    def __post_init__(self) -> None:
+        at_least(1, self, "width")
+        at_least(0, self, "types")
+
     def _inner(self, dims: Dims) -> Axis:
         """The axis of the token table."""
         return dims.hidden if self.width is None else Axis("embed", self.width)
@@ -42,6 +48,11 @@ class TokenEmbedding(Embedding):
         return replace(dims, hidden=inner)
 
     def params(self, dims: Dims) -> dict[str, Param]:
+        if self.project == "none" and self._inner(dims).size != dims.hidden.size:
+            raise ShapeError(
+                f"width is {self.width}, hidden is {dims.hidden.size}, and project is none",
+                hint='project = "tokens" or "sum" says where one becomes the other',
+            )
         params = {"tokens.weight": Param(dims.vocab, self._inner(dims))}
         if self._projected(dims) != "none":
             inner = self._inner(dims)
@@ -54,6 +65,12 @@ class TokenEmbedding(Embedding):
         summed = self._summed(dims)
         return {name: (block, summed) for name, (block, _) in super().children(dims).items()}
 
+    def _types(self, ops: Ops, ctx: Context) -> Tensor:
+        """int [tokens], always 0 where there is one row."""
+        if self.types > 1:
+            return ctx.token_types
+        return ops.to_int(ops.to_float(ctx.token_types) * 0.0)
+
     def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
         y = ops.rows(w.tokens.weight, x)
         if self.scale != 1.0:
@@ -61,7 +78,7 @@ class TokenEmbedding(Embedding):
         if self._projected(ctx.dims) == "tokens":
             y = linear(ops, w.project, y)
         if self.types:
-            y = y + ops.rows(w.types.weight, ctx.token_types)
+            y = y + ops.rows(w.types.weight, self._types(ops, ctx))
         if self.position is not None:
             summed = replace(ctx, dims=self._summed(ctx.dims))
             added = self.position.embed(ops, w.position, summed)

@@ -39,6 +39,8 @@ class ProgramEntry:
     """Name -> whether it has a row for each sequence, instead of one for each of `out_rows`."""
     whole: bool = False
     """Whether a sequence must come in one step: its rows depend on later ones."""
+    token_types: int | None = None
+    """How many types of tokens there are; None: it looks at none."""
 
 
 @dataclass(frozen=True)

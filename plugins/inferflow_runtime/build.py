@@ -11,7 +11,7 @@ from inferflow_core.axes import SEQUENCES
 from inferflow_core.block import Position, all_aliases, all_params, walk
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import EngineError
-from inferflow_core.graph import Graph, reads_whole
+from inferflow_core.graph import Graph, reads_whole, token_types
 from inferflow_core.interfaces import (
     Backend,
     Checkpoint,
@@ -72,6 +72,7 @@ def program_entries(graph: Graph) -> dict[str, ProgramEntry]:
         name: ProgramEntry(
             {key: value.axes[0] == SEQUENCES for key, value in body.outputs.items()},
             whole=reads_whole(graph, name),
+            token_types=token_types(graph, name),
         )
         for name, body in graph.entries.items()
     }

@@ -65,6 +65,12 @@ def check_rows(
             )
     if token_types is not None and [len(t) for t in token_types] != [len(one) for one in ids]:
         raise RequestError("token_types must be as long as ids", param="token_types")
+    known = entries[entry].token_types
+    for kind in (kind for one in token_types or () for kind in one):
+        if known is not None and not 0 <= kind < known:
+            raise RequestError(
+                f"token type {kind} is outside of 0..{known - 1}", param="token_types"
+            )
 
 
 def _listed(outputs: Iterable[str]) -> str:

@@ -1,5 +1,8 @@
 """decoder_only: the suite, ties, and that equal layers are traced once."""
 
+from dataclasses import replace
+
+import pytest
 from inferflow_blocks.attention import Attention
 from inferflow_blocks.decoder_only import DecoderOnly
 from inferflow_blocks.gated_mlp import GatedMLP
@@ -62,3 +65,10 @@ def test_equal_layers_are_traced_once() -> None:
     calls = [step for step in graph.entries["step"].steps if isinstance(step, Call)]
     assert len(graph.functions) == 1
     assert [call.prefix for call in calls] == [f"layers.{i}" for i in range(5)]
+
+
+def test_it_has_no_encoder_to_look_at() -> None:
+    model = llama(tied=True)
+    crossed = replace(model.layers[0], cross=Attention(heads=4))
+    with pytest.raises(ValueError, match="no encoder that it could look at"):
+        replace(model, layers=(crossed,))

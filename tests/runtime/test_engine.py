@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inferflow_core.errors import EngineError, OverloadedError, RequestError
-from inferflow_core.interfaces import Request, SampleStep
+from inferflow_core.interfaces import ProgramEntry, Request, SampleStep
 
 GREEDY = {"temperature": 0.0}
 
@@ -139,6 +139,14 @@ def test_token_types_reach_the_program(make: Any):
     assert seen == {(1, 0), (2, 1), (3, 1), (4, 1), (5, 0)}
     with pytest.raises(RequestError, match="as long as"):
         engine.evaluate([[1, 2, 3]], "hidden", token_types=[[0, 1]])
+
+
+@pytest.mark.parametrize("kind", [2, -1])
+def test_a_token_type_without_a_row_is_refused(make: Any, kind: int):
+    engine, _ = make(entries={"step": ProgramEntry({"hidden": False}, token_types=2)})
+    with pytest.raises(RequestError, match=rf"token type {kind} is outside of 0\.\.1"):
+        engine.evaluate([[1, 2, 3]], "hidden", token_types=[[0, 1, kind]])
+    engine.evaluate([[1, 2, 3]], "hidden", token_types=[[0, 1, 1]])
 
 
 def test_cancel_ends_running_and_waiting_requests(gated: Any, wait_for: Any):
