@@ -1,5 +1,6 @@
-"""Checkpoints of ../shared/oracles/families made anew: the same config with one more layer, other
-numbers, the same form on disk, and the class of `transformers` that computes what it means.
+"""Checkpoints of ../shared/oracles/families made anew: the same config but for one more layer and a
+larger eps, other numbers, the same form on disk; and the class of `transformers` that computes what
+it means.
 
 Where the class is not the family's own, `NATIVE` gives its config and `WRITTEN` takes its tensors
 to the family's file, by exact arithmetic.
@@ -21,6 +22,9 @@ Config = dict[str, Any]
 Tensors = dict[str, Any]
 
 DEPTHS = ("num_hidden_layers", "n_layer", "num_layers", "encoder_layers", "decoder_layers")
+
+LARGE_EPS = 0.02
+"""A wrong eps would hide in the tolerance if it were small."""
 
 
 def glm(config: Config) -> Config:
@@ -215,6 +219,7 @@ def make(oracle: Oracle, source: Path, folder: Path, seed: int) -> Any:
     the one that it is made after."""
     raw: Config = json.loads((source / "config.json").read_text("utf-8"))
     raw |= {key: raw[key] + 1 for key in DEPTHS if key in raw}
+    raw |= {key: LARGE_EPS for key in raw if re.search(r"_eps(ilon)?$", key)}
     kind: Any = getattr(transformers, oracle.reference)
     native = NATIVE.get(oracle.reference, dict)(raw)
     if oracle.family == "internlm":
