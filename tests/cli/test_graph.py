@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 import tiny_llama
+from inferflow_server.drawing.folding import folded
 from inferflow_server.drawing.network import picture
 from safetensors.numpy import load_file, save_file
 
@@ -133,6 +134,24 @@ def test_layers_that_take_turns_are_a_group(
     shown = texts(draw(layers_of(tmp_path, 10, monkeypatch), "--set", turns))
     assert [text for text in shown if text.startswith("× ")] == ["× 5"]
     assert "pre_norm  layers.0, 2, …, 8" in shown
+
+
+def test_layers_of_several_formats_are_equal_and_all_formats_are_told() -> None:
+    def layer(number: int, window: int, format: str) -> dict[str, Any]:
+        weight = {"shape": [4, 4], "formats": [format]}
+        empty: dict[str, Any] = {"params": {}, "children": [], "repeat": 1, "fields": {}}
+        mixer = empty | {"kind": "mixer", "entry": "x", "params": {"q.weight": weight}}
+        mixer |= {"path": f"layers.{number}.mixer", "fields": {"window": window}}
+        about = {"kind": "layer", "entry": "y", "path": f"layers.{number}", "children": [mixer]}
+        return empty | about
+
+    formats = ("q4_k", "q4_k", "q6_k", "q4_k")
+    groups = folded([layer(i, i % 2, format) for i, format in enumerate(formats)])
+    assert [(group.times, group.names()) for group in groups] == [
+        (2, ["layers.0, 2", "layers.1, 3"])
+    ]
+    told = [node["children"][0]["params"]["q.weight"]["formats"] for node in groups[0].shown]
+    assert told == [["q4_k", "q6_k"], ["q4_k"]]
 
 
 def test_what_all_layers_share_stands_beside_them(draw: Draw, tiny: Path) -> None:

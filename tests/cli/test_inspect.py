@@ -7,6 +7,7 @@ from typing import Any
 
 import gguf
 import pytest
+import tiny_llama
 from safetensors.numpy import load_file
 
 
@@ -54,6 +55,22 @@ def test_layers_that_differ_are_not_folded(inspected: Any, tiny: Path) -> None:
     tree = inspected(tiny / "checkpoint", "--set", window)["network"]
     paths = [child["path"] for child in tree["children"]]
     assert paths == ["embed", "layers.0", "layers.1", "norm", "head"]
+
+
+def test_layers_that_take_turns_are_shown_once(
+    inferflow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny_llama, "LAYERS", 6)
+    folder = tiny_llama.write_checkpoint(tmp_path / "six")
+    window = "model.layer.mixer.window={case={every=3},of={true=64,false=128}}"
+    done = inferflow("inspect", str(folder), "--set", window)
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    start = lines.index("├─ 2 times, in turn")
+    assert lines[start + 1] == "│  ├─ layers.0-1, 3-4: pre_norm  2 x 36,992"
+    assert "│  └─ layers.2, 5: pre_norm  36,992" in lines
+    assert done.out.count("pre_norm") == 2
+    assert done.out.count(" times, in turn") == 1
 
 
 def test_tokenizer_and_template(inspected: Any, inferflow: Any, gguf_file: Path) -> None:

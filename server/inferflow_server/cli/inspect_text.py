@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from inferflow_server.cli.output import columns, printable, size_text
+from inferflow_server.drawing.folding import folded
 
 Report = dict[str, Any]
 MOST_SHOWN = 8
@@ -45,9 +46,9 @@ def _head(report: Report) -> Iterator[str]:
     yield printable(report["path"])
 
 
-def _tree(node: Report, first: str, rest: str, above: str = "") -> Iterator[str]:
+def _tree(node: Report, first: str, rest: str, name: str = "") -> Iterator[str]:
     """`first` stands before the block's own line, `rest` before those below it."""
-    name = node["path"].removeprefix(f"{above}.") or node["kind"]
+    name = name or node["kind"]
     count = f"{node['parameters']:,}" if node["parameters"] else ""
     if node["repeat"] > 1:
         count = f"{node['repeat']} x {count}"
@@ -62,10 +63,25 @@ def _tree(node: Report, first: str, rest: str, above: str = "") -> Iterator[str]
     rows += [[path, str(state["shape"]), "cache"] for path, state in node["states"].items()]
     rows += [[path, f"= {target}", ""] for path, target in node["tied"].items()]
     yield from (bar + row for row in columns(rows))
-    for child in children:
-        last = child is children[-1]
-        own, below = (f"{rest}└─ ", f"{rest}   ") if last else (f"{rest}├─ ", f"{rest}│  ")
-        yield from _tree(child, own, below, node["path"])
+    groups = folded(children)
+    for group in groups:
+        own, below = _branch(rest, last=group is groups[-1])
+        if group.times == 1:
+            yield from _tree(group.nodes[0], own, below, _below(node, group.nodes[0]["path"]))
+            continue
+        yield f"{own}{group.times} times, in turn"
+        for child, places in zip(group.shown, group.names(), strict=True):
+            inner = _branch(below, last=child is group.shown[-1])
+            yield from _tree(child, *inner, _below(node, places))
+
+
+def _branch(rest: str, *, last: bool) -> tuple[str, str]:
+    """What stands before a child's own line, and before those below it."""
+    return (f"{rest}└─ ", f"{rest}   ") if last else (f"{rest}├─ ", f"{rest}│  ")
+
+
+def _below(node: Report, path: str) -> str:
+    return path.removeprefix(f"{node['path']}.")
 
 
 def _formats(formats: Sequence[Report]) -> Iterator[str]:

@@ -1,8 +1,10 @@
 """Layers that come again, in turn: window, full, window, full is a pair that comes twice."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 Node = dict[str, Any]
@@ -16,9 +18,11 @@ class Group:
     nodes: tuple[Node, ...]
     times: int = 1
 
-    @property
+    @cached_property
     def shown(self) -> tuple[Node, ...]:
-        return self.nodes[: len(self.nodes) // self.times]
+        """One of each, with the formats that the weights of all have."""
+        size = len(self.nodes) // self.times
+        return tuple(_together(self.nodes[place::size]) for place in range(size))
 
     def holds(self, path: str) -> bool:
         """Whether one of the nodes is, or stands for, the block at `path`."""
@@ -27,20 +31,32 @@ class Group:
     def names(self) -> list[str]:
         """For each node that is shown, the places where it comes: `layers.0, 2, …, 24`."""
         size = len(self.shown)
-        return [_together([n["path"] for n in self.nodes[i::size]]) for i in range(size)]
+        return [_listed([n["path"] for n in self.nodes[i::size]]) for i in range(size)]
 
 
 def folded(nodes: Sequence[Node]) -> list[Group]:
-    """Groups, in order, of nodes whose equal neighbours are folded already (`repeat`)."""
-    looks = [(_look(node), node["repeat"]) for node in nodes]
+    """Blocks in order, of which equal neighbours are folded already (`repeat`): layers of one stack
+    that take turns are a group, and every other block is one of its own."""
     groups: list[Group] = []
+    for stack, several in groupby(nodes, _stack):
+        some = list(several)
+        groups += _turns(some) if stack else [Group((node,)) for node in some]
+    return groups
+
+
+def _stack(node: Node) -> str:
+    """The path of a layer without its number; nothing for other blocks."""
+    return node["path"].rpartition(".")[0] if node["kind"] == "layer" else ""
+
+
+def _turns(nodes: Sequence[Node]) -> Iterator[Group]:
+    looks = [(_look(node), node["repeat"]) for node in nodes]
     start = 0
     while start < len(nodes):
         size, times = _best(looks[start:])
         end = start + size * times
-        groups.append(Group(tuple(nodes[start:end]), times))
+        yield Group(tuple(nodes[start:end]), times)
         start = end
-    return groups
 
 
 def _best(looks: Sequence[Any]) -> tuple[int, int]:
@@ -72,6 +88,16 @@ def _stands_for(shown: str, path: str) -> bool:
     )
 
 
-def _together(paths: Sequence[str]) -> str:
+def _together(nodes: Sequence[Node]) -> Node:
+    first = nodes[0]
+    params = {
+        name: param | {"formats": sorted({f for n in nodes for f in n["params"][name]["formats"]})}
+        for name, param in first["params"].items()
+    }
+    children = [_together(each) for each in zip(*(n["children"] for n in nodes), strict=True)]
+    return first | {"params": params, "children": children}
+
+
+def _listed(paths: Sequence[str]) -> str:
     first, *rest = [paths[0], *(path.rpartition(".")[2] for path in paths[1:])]
     return ", ".join([first, *rest] if len(rest) < 3 else [first, rest[0], "…", rest[-1]])

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 from typing import Any
 
 from inferflow_server.drawing.blocks import (
@@ -16,7 +15,7 @@ from inferflow_server.drawing.blocks import (
 )
 from inferflow_server.drawing.document import document
 from inferflow_server.drawing.flow import LANE, Input, Stop, flow, words
-from inferflow_server.drawing.folding import Group, folded
+from inferflow_server.drawing.folding import folded
 from inferflow_server.drawing.piece import Piece, Rect, beside, bracketed
 from inferflow_server.drawing.svg import element, label, line
 
@@ -48,7 +47,7 @@ class _Picture:
 
     def __init__(self, model: Node) -> None:
         self.model = model
-        self.items = _items(model)
+        self.items = folded(_units(model))
         self.wiring = {entry: model["wiring"][entry] for entry in _in_order(model["wiring"])}
         self.ties = _ties(model)
         self.marks: list[str] = []
@@ -111,7 +110,7 @@ class _Picture:
                 stops.append(Stop(operator(step), inputs, round=True))
             else:
                 piece = self._piece(item)
-                if _stack(self.items[item].nodes[0]):
+                if self.items[item].nodes[0]["kind"] == "layer":
                     piece, shared = beside(shared, piece), []
                 stops.append(Stop(piece, inputs or [Input(None, "token ids T")]))
                 places[item] = len(stops) - 1
@@ -216,20 +215,6 @@ def _units(node: Node) -> list[Node]:
 
 def _holds_layers(node: Node) -> bool:
     return any(c["kind"] == "layer" or _holds_layers(c) for c in node["children"])
-
-
-def _items(model: Node) -> list[Group]:
-    """The units, where layers of one stack that come again are together."""
-    items: list[Group] = []
-    for stack, units in groupby(_units(model), _stack):
-        group = list(units)
-        items += folded(group) if stack else [Group((unit,)) for unit in group]
-    return items
-
-
-def _stack(node: Node) -> str:
-    """The path of a layer without its number; nothing for other blocks."""
-    return node["path"].rpartition(".")[0] if node["kind"] == "layer" else ""
 
 
 def _readers(node: Node) -> list[str]:
