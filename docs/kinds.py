@@ -56,7 +56,10 @@ SHOWN: Mapping[str, Sequence[type[Any]]] = {
         *(interfaces.FootprintBackend, interfaces.Footprint, interfaces.ExaminedBackend),
     ),
     "sampler": (interfaces.Sampler, interfaces.SampleStep),
-    "tokenizer": (interfaces.TokenizerEntry, interfaces.Tokenizer, interfaces.StreamDecoder),
+    "tokenizer": (
+        *(interfaces.TokenizerEntry, interfaces.Tokenizer),
+        *(interfaces.StreamDecoder, interfaces.Multilingual),
+    ),
     "engine": (
         *(interfaces.Engine, interfaces.Request, interfaces.TokenEvent, interfaces.Stream),
         *(interfaces.Stats, interfaces.Program),

@@ -185,6 +185,11 @@ def test_what_the_native_route_refuses(translator: str, body: Any, says: str) ->
     assert says in answer.json()["error_text"]
 
 
+def test_the_models_card_names_its_languages(translator: str) -> None:
+    card = httpx.get(f"{translator}/v1/models/translator").json()
+    assert card["languages"] == ["de", "en", "fr"]
+
+
 def test_statistics_count_both_kinds_of_pages(translator: str) -> None:
     stat = httpx.post(translator, json={"header": {"fn": "get_stat"}}).json()["stat"]
     assert stat["source_pages"] == stat["free_source_pages"] == stat["cache_pages"]

@@ -10,7 +10,7 @@ from inferflow_tokenizers.auto import open_tokenizer
 from inferflow_tokenizers.languages import languages_of
 
 from inferflow_core.catalog import Catalog
-from inferflow_core.errors import TokenizerError
+from inferflow_core.errors import InferflowError, TokenizerError
 from inferflow_core.interfaces import Multilingual
 from inferflow_core.testing import TokenizerSuite
 
@@ -95,6 +95,20 @@ def test_m2m100_is_as_its_reference(shared: Path, bare: Any, installed: Catalog)
         around = [size + names.index("zu"), *case["ids"], 2]
         assert tokenizer.encode_in(case["text"], "zu") == around
         assert tokenizer.encode_in(case["text"], "en") == case["ids_default"]
+
+
+def test_no_other_reference_has_any(shared: Path, open_real: Callable[[str], Any]) -> None:
+    families = sorted(path.name for path in (shared / "oracles" / "families").iterdir())
+    found = {name: len(open_real(f"family:{name}").languages) for name in families}
+    assert len(found) == 31
+    assert {name: count for name, count in found.items() if count} == {"m2m100_418m": 100}
+    for path in sorted((shared / "data" / "vocabs").glob("*.gguf")):
+        name = path.stem.removeprefix("ggml-vocab-")
+        try:
+            tokenizer = open_real(f"vocab:{name}")
+        except InferflowError:
+            continue  # of a kind that is not read
+        assert tokenizer.languages == {}, name
 
 
 class TestMultilingual(TokenizerSuite):

@@ -5,6 +5,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from inferflow_core.interfaces import Multilingual
 from inferflow_server.http.errors import unavailable
 from inferflow_server.http.service import Service
 
@@ -38,10 +39,14 @@ async def model(http: Request) -> Response:
 
 
 def _card(service: Service) -> dict[str, Any]:
+    """`languages`: of a model that translates, the names that a request may give."""
+    tokenizer = service.model.tokenizer if service.model.reads_source else None
+    languages = [*tokenizer.languages] if isinstance(tokenizer, Multilingual) else []
     return {
         "id": service.model.name,
         "object": "model",
         "created": service.created,
         "owned_by": "inferflow",
         "context_length": service.model.engine.context,
+        **({"languages": languages} if languages else {}),
     }
