@@ -92,6 +92,12 @@ def _merge(name: str, tables: list[dict[str, Any]]) -> NameMap:
     )
 
 
+def config_keys(names: NameMap) -> list[str]:
+    """The config keys that the map's `groups` refer to."""
+    groups = (rule.groups for rule in names.rules if isinstance(rule.groups, str))
+    return sorted({found[1] for text in groups if (found := REFERENCE.fullmatch(text))})
+
+
 def _rule(key: str, entry: str | dict[str, Any]) -> Rule:
     """A checked entry of `[map]`."""
     operations: dict[str, Any] = {"to": entry} if isinstance(entry, str) else dict(entry)

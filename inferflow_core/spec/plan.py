@@ -1,11 +1,11 @@
 """The plan: a spec whose every value is known, for one checkpoint."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from inferflow_core.block import Model
-from inferflow_core.spec.nodes import Section
+from inferflow_core.spec.nodes import Datum, Section
 from inferflow_core.spec.run import Run
 
 
@@ -30,3 +30,14 @@ class Plan:
     config: Mapping[str, Any] = field(repr=False, compare=False)
     filled: Section = field(repr=False, compare=False)
     chain: tuple[str, ...] = ()
+
+    def noting(self, keys: Iterable[str]) -> Self:
+        """With the config keys that its name map reads in `filled`, so that what `show` prints
+        says them too: a spec that is written out has lost what its `[config]` supplied."""
+        known = {key: self.config[key] for key in keys if key in self.config}
+        if not known:
+            return self
+        origin = f"for the name map {self.names}"
+        items = {key: Datum(value, f"config.{key}", origin) for key, value in known.items()}
+        tables = {"config": Section(items, "config", origin), **self.filled.items}
+        return replace(self, filled=Section(tables, self.filled.at, self.filled.origin))

@@ -27,7 +27,7 @@ from inferflow_core.passes.tap import tap
 from inferflow_core.spec import Plan, Run, Spec, resolve
 from inferflow_core.spec.binding import Bindings, bind, provided
 from inferflow_core.spec.names_files import find_names
-from inferflow_core.spec.names_reader import read_names
+from inferflow_core.spec.names_reader import config_keys, read_names
 from inferflow_core.spec.overrides import Overrides
 from inferflow_core.tracer import trace
 from inferflow_runtime.backend import choose_backend
@@ -189,6 +189,7 @@ def settle(plan: Plan, checkpoint: Checkpoint, catalog: Catalog) -> Network:
         config=plan.config,
         where=str(checkpoint.path),
     )
+    plan = plan.noting(config_keys(names))
     return Network(plan, context, bindings, graph, TextFacts.of(plan.config))
 
 

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 from checkpoints import SMALL, compare, each_size, prompts, save
+from inferflow_runtime.build import inspect_model
 from transformers import FalconConfig, FalconForCausalLM
+
+from inferflow_core.spec import show
 
 NEW = {"new_decoder_architecture": True, "num_attention_heads": 8, "num_kv_heads": 2}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -47,3 +50,8 @@ def test_files_may_lack_what_the_family_supplies(tmp_path: Path, variant: str) -
     config["model_type"] = "RefinedWebModel"
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     compare(folder, model, prompts(seed=2), greedy=2)
+    spec = show(inspect_model(folder).plan)
+    assert ("num_key_value_heads = 4" in spec) == (variant == "rw")
+    written = folder / "shown.toml"
+    written.write_text(spec.replace("[weights]", '[weights]\npath = "."'), "utf-8")
+    compare(written, model, prompts(seed=2), greedy=2)
