@@ -26,7 +26,7 @@ class TokenEmbedding(Embedding):
     position: Position | None = None
     """Added to the tokens."""
     types: int = 0
-    """Rows of the table of token types, which is added; 0: there is none."""
+    """Rows of the table of token types, which is added; 0: there is none; 1: it is everybody's."""
     norm: Norm | None = None
     """Of the sum."""
 
@@ -65,20 +65,16 @@ class TokenEmbedding(Embedding):
         summed = self._summed(dims)
         return {name: (block, summed) for name, (block, _) in super().children(dims).items()}
 
-    def _types(self, ops: Ops, ctx: Context) -> Tensor:
-        """int [tokens], always 0 where there is one row."""
-        if self.types > 1:
-            return ctx.token_types
-        return ops.to_int(ops.to_float(ctx.token_types) * 0.0)
-
     def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
         y = ops.rows(w.tokens.weight, x)
         if self.scale != 1.0:
             y = y * self.scale
         if self._projected(ctx.dims) == "tokens":
             y = linear(ops, w.project, y)
-        if self.types:
-            y = y + ops.rows(w.types.weight, self._types(ops, ctx))
+        if self.types == 1:
+            y = y + ops.value(w.types.weight)
+        elif self.types:
+            y = y + ops.rows(w.types.weight, ctx.token_types)
         if self.position is not None:
             summed = replace(ctx, dims=self._summed(ctx.dims))
             added = self.position.embed(ops, w.position, summed)
