@@ -11,7 +11,7 @@ from inferflow_server.cli.spec_outline import outline
 from inferflow_core.catalog import HOME, Catalog
 from inferflow_core.spec import read_spec
 from inferflow_core.spec.merge import read_entry
-from inferflow_core.spec.nodes import Section
+from inferflow_core.spec.nodes import Leaf, Node, Section
 from inferflow_core.spec.reader import Match
 
 INTRODUCTION = """# Models
@@ -120,7 +120,9 @@ def files_of(name: str, root: Section, catalog: Catalog) -> Iterator[str]:
     weights = root.get("weights")
     names = weights.get("names") if isinstance(weights, Section) else None
     several = isinstance(names, Section) and not names.is_case
-    sources = list(names.items) if several and isinstance(names, Section) else ["hf"]
+    sources = ["hf"]
+    if several and isinstance(names, Section):
+        sources = [key for key, node in names.items.items() if not is_nothing(node)]
     if "hf" in sources:
         yield "Hugging Face"
     if "gguf" in sources:
@@ -128,6 +130,11 @@ def files_of(name: str, root: Section, catalog: Catalog) -> Iterator[str]:
     first = read_entry(name, catalog).match[0]
     if "llama2c" in sources and "llama" in first["model_type"]:
         yield "llama2.c"
+
+
+def is_nothing(node: Node) -> bool:
+    """A family says so of files that nobody has compared: they are refused."""
+    return isinstance(node, Leaf) and node.value == "${none}"
 
 
 def stored(family: str) -> str:
