@@ -14,20 +14,25 @@ import numpy as np
 from checkpoints import Array, torch
 from safetensors.numpy import load_file
 
+Q8_0 = gguf.GGMLQuantizationType.Q8_0
 PAIRED = {"llama", "granite", "smollm3"}
 UNIT_OFFSET = {"gemma", "gemma2", "gemma3"}
 ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "qwen3_moe": "qwen3moe"}
 ARCHITECTURES |= {"qwen2_moe": "qwen2moe"}
 
 
-def write(folder: Path, model: Any) -> Path:
-    """`model.gguf` of float32 numbers beside the safetensors that `save` left in `folder`."""
+def write(folder: Path, model: Any, *, packed: bool = False) -> Path:
+    """`model.gguf` beside the safetensors that `save` left in `folder`: float32 numbers, or
+    matrices as Q8_0."""
     config = model.config
     name = ARCHITECTURES.get(config.model_type, config.model_type)
     writer = gguf.GGUFWriter(folder / "model.gguf", name)
     _keys(writer, config, name)
     for tensor, values in _tensors(folder, config, name).items():
-        writer.add_tensor(tensor, np.ascontiguousarray(values))
+        if packed and values.ndim > 1:
+            writer.add_tensor(tensor, gguf.quantize(values, Q8_0), raw_dtype=Q8_0)
+        else:
+            writer.add_tensor(tensor, np.ascontiguousarray(values))
     for tensor, divisors in _divisors(config).items():
         writer.add_tensor(tensor, divisors.astype(np.float32))
     writer.write_header_to_file()
@@ -35,6 +40,15 @@ def write(folder: Path, model: Any) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return folder / "model.gguf"
+
+
+def round_matrices(model: Any) -> None:
+    """Makes the numbers of every matrix such as Q8_0 can hold, so that packing loses nothing."""
+    with torch.no_grad():
+        for values in model.state_dict().values():
+            if values.ndim > 1:
+                near = gguf.dequantize(gguf.quantize(values.numpy(), Q8_0), Q8_0)
+                values.copy_(torch.from_numpy(near))
 
 
 def _width(config: Any) -> int:

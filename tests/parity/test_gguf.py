@@ -9,8 +9,8 @@ import test_gemma
 import test_llama
 import test_phi3
 import test_qwen
-from checkpoints import SMALL, compare, each_size, prompts, save
-from gguf_files import write
+from checkpoints import SMALL, compare, each_size, prompts, randomise, save
+from gguf_files import round_matrices, write
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -87,3 +87,14 @@ def test_a_gguf_agrees(tmp_path: Path, name: str, seed: int, depth: int, backend
     long = "original_max_position_embeddings" in test_phi3.VARIANTS.get(name, {})
     ids = prompts(lengths=(34, 21, 29) if long else (1, 5, 34, 19), seed=seed)
     compare(write(tmp_path, model), model, ids, backend=backend)
+
+
+@pytest.mark.parametrize("name", ["llama3_1", "qwen2", "gemma2", "gemma3", "phi3_mini_4k"])
+def test_a_packed_gguf_agrees(tmp_path: Path, name: str) -> None:
+    """Rows that are cut, paired, tied and scaled while they are packed."""
+    model = FILES[name](name, 2)
+    randomise(model, 7)
+    round_matrices(model)
+    model.save_pretrained(tmp_path)
+    ids = prompts(lengths=(26, 3))
+    compare(write(tmp_path, model, packed=True), model, ids, greedy=6)
