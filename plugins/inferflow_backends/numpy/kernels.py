@@ -36,16 +36,24 @@ def tile_rows(inner: int, out: int) -> int:
 
 
 def linear(x: Array, weight: Array, bias: Array | None) -> Array:
-    """x [..., in] @ weight [out, in].T + bias, in zero-padded tiles of equal size."""
-    rows = x.reshape(-1, x.shape[-1])
-    tile = tile_rows(weight.shape[1], weight.shape[0])
-    tiles = -(-len(rows) // tile)
-    padded = np.zeros((tiles * tile, x.shape[-1]), np.float32)
-    padded[: len(rows)] = rows
-    y = np.matmul(padded.reshape(tiles, tile, -1), weight.T).reshape(tiles * tile, -1)[: len(rows)]
+    """x [..., in] @ weight [out, in].T + bias."""
+    y = _tiled(x.reshape(-1, x.shape[-1]), weight)
     if bias is not None:
         y = y + bias
     return y.reshape(*x.shape[:-1], len(weight))
+
+
+def _tiled(x: Array, weight: Array) -> Array:
+    """x [..., rows, in] @ weight [..., out, in].T, in zero-padded tiles of equal size."""
+    *lead, rows, inner = x.shape
+    tile = tile_rows(inner, weight.shape[-2])
+    tiles = -(-rows // tile)
+    padded = np.zeros((*lead, tiles * tile, inner), np.float32)
+    padded[..., :rows, :] = x
+    y = np.matmul(
+        padded.reshape(*lead, tiles, tile, inner), weight.swapaxes(-1, -2)[..., None, :, :]
+    )
+    return y.reshape(*lead, tiles * tile, weight.shape[-2])[..., :rows, :]
 
 
 def expert_linear(x: Array, weight: Array, index: Array, bias: Array | None) -> Array:
@@ -91,6 +99,10 @@ def append(state: Array, x: Array, positions: Array, seq_of: Array, block_tables
     state[pages, positions % page_tokens] = x
 
 
+TOGETHER = 64
+"""Queries whose scores are held at once."""
+
+
 @dataclass(frozen=True)
 class Mask:
     """Which keys a query at `position` of a sequence of `length` may see."""
@@ -123,7 +135,8 @@ def attention(
     softcap: float | None,
     bias: Callable[[Array, Array, Array], Array] | None,
 ) -> Array:
-    """One query row at a time over exactly its own keys; see `Ops.attention`."""
+    """One query row at a time over exactly its own keys, or many where all see the same keys; see
+    `Ops.attention`."""
     heads = q.shape[1]
     page_tokens, kv_heads = keys.shape[1], keys.shape[2]
     mask = Mask(causal, window)
@@ -133,6 +146,11 @@ def attention(
         pages = block_tables[s, : -(-length // page_tokens)]
         k = keys[pages].reshape(-1, *keys.shape[2:])
         v = values[pages].reshape(-1, *values.shape[2:])
+        if not causal and window is None and bias is None:
+            for first in range(offsets[s], offsets[s + 1], TOGETHER):
+                some = slice(first, min(first + TOGETHER, offsets[s + 1]))
+                out[some] = _over_all(q[some], k[:length], v[:length], sinks, scale, softcap)
+            continue
         for row in range(offsets[s], offsets[s + 1]):
             position = int(positions[row])
             first, last = mask.span(position, int(length))
@@ -149,8 +167,27 @@ def attention(
     return out
 
 
+def _over_all(
+    q: Array, k: Array, v: Array, sinks: Array | None, scale: float, softcap: float | None
+) -> Array:
+    """q [rows, heads, width] over the same keys, in the tiles of `linear`, so that rows do not
+    depend on each other."""
+    rows, heads, width = q.shape
+    keys, kv_heads, _ = k.shape
+    grouped = q.reshape(rows, kv_heads, -1, width).transpose(1, 0, 2, 3)
+    each_key = np.ascontiguousarray(k.transpose(1, 0, 2))
+    scores = _tiled(grouped.reshape(kv_heads, -1, width), each_key) * np.float32(scale)
+    if softcap is not None:
+        scores = np.tanh(scores / np.float32(softcap)) * np.float32(softcap)
+    by_head = scores.reshape(kv_heads, rows, -1, keys).swapaxes(1, 2).reshape(heads, rows, keys)
+    weights = _softmax(by_head, None if sinks is None else sinks[:, None])
+    weights = weights.reshape(kv_heads, -1, keys)
+    mixed = _tiled(weights, np.ascontiguousarray(v.transpose(1, 2, 0)))
+    return mixed.reshape(heads, rows, -1).swapaxes(0, 1)
+
+
 def _softmax(scores: Array, sinks: Array | None) -> Array:
-    """[heads, keys]; a sink is one more score, whose weight goes nowhere."""
+    """[..., keys]; a sink is one more score, whose weight goes nowhere."""
     top = scores.max(axis=-1, keepdims=True)
     if sinks is not None:
         top = np.maximum(top, sinks[:, None])
