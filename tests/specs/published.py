@@ -79,6 +79,7 @@ PUBLISHED: dict[str, tuple[int, str]] = {
     "llama-3-1-8b-instruct": (8_030_261_248, "counted"),
     "llama-3-2-1b-instruct": (1_235_814_400, "counted"),
     "llama-3-2-3b-instruct": (3_212_749_824, "counted"),
+    "nllb-200-distilled-600m": (615_073_792, "counted"),
     "phi-3-mini-4k-instruct": (3_821_079_552, "counted"),
     "phi-4": (14_659_507_200, "hub"),
     "qwen2-5-0-5b-instruct": (494_032_768, "counted"),

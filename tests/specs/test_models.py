@@ -27,7 +27,8 @@ pytestmark = pytest.mark.installed
 TIED = frozenset(
     (
         *("bloomz-3b", "bloomz-3b-bin", "gemma-2b-it", "gemma-2-2b-it", "gemma-3-1b-it"),
-        *("m2m100-418m", "minicpm-2b-dpo-bf16", "opt-350m", "opt-13b", "opt-iml-max-30b"),
+        *("m2m100-418m", "minicpm-2b-dpo-bf16", "nllb-200-distilled-600m"),
+        *("opt-350m", "opt-13b", "opt-iml-max-30b"),
     )
 )
 """Models whose config is silent on the head and whose files have none of their own."""
