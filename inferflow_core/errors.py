@@ -156,6 +156,9 @@ class FindingError(InferflowError):
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """` Did you mean 'x'?` with the nearest of `allowed`, or nothing."""
-    close = get_close_matches(name, list(allowed), n=1, cutoff=0.6)
+    """` Did you mean 'x'?` with the nearest of `allowed`, or nothing; the only one that begins with
+    `name` is."""
+    names = list(allowed)
+    begun = [each for each in names if each.startswith(name)] if len(name) > 2 else []
+    close = begun if len(begun) == 1 else get_close_matches(name, names, n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""

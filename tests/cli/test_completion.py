@@ -101,7 +101,7 @@ def test_bash_itself_completes(inferflow: Any, tmp_path: Path) -> None:
     program.write_text(f"#!/bin/sh\nexec '{CALL[0]}' -c '{CALL[2]}' \"$@\"\n")
     program.chmod(0o755)
     script = inferflow("completion", "bash").out + (
-        "COMP_WORDS=(inferflow check smol); COMP_CWORD=2; compopt() { :; }\n"
+        "COMP_WORDS=(inferflow check smollm2); COMP_CWORD=2; compopt() { :; }\n"
         'complete -p inferflow; _inferflow_completion inferflow; echo "${COMPREPLY[@]}"\n'
     )
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
