@@ -35,11 +35,10 @@ EXCUSED = {
 apart. Published files have these keys; a wrong number of heads would fit no tensor."""
 
 
-def network(raw: dict[str, Any], catalog: Catalog) -> dict[str, Any]:
+def network(raw: dict[str, Any], family: str, catalog: Catalog) -> dict[str, Any]:
     """Path -> fields of each block; a rope is its frequencies, whatever its table is called."""
-    config = normalize(raw, "hf")
-    spec = read_spec(find_family(config, "hf", catalog), catalog)
-    model = resolve(spec, config=config, source="hf", catalog=catalog).model
+    spec = read_spec(family, catalog)
+    model = resolve(spec, config=normalize(raw, "hf"), source="hf", catalog=catalog).model
     found: dict[str, Any] = {}
     for path, block, dims in walk(model, model.dims(64)):
         if isinstance(block, Rope):
@@ -70,12 +69,14 @@ def respelt(raw: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_both_spellings_are_one_network(name: str, installed: Catalog) -> None:
-    _, _, raw = CONFIGS[name]
+    family, _, raw = CONFIGS[name]
     new = respelt(raw)
     inner = new.get("text_config", new)
     assert "rope_parameters" in inner or "rope_theta" not in raw
     assert not inner.keys() & {"rope_theta", "rope_scaling", "rope_local_base_freq"}
-    assert network(new, installed) == network(raw, installed)
+    for either in (raw, new):
+        assert find_family(normalize(either, "hf"), "hf", installed) == family
+    assert network(new, family, installed) == network(raw, family, installed)
 
 
 def names_of(key: str) -> list[str]:
@@ -97,20 +98,20 @@ def without_a_key() -> Iterator[Any]:
                     less["layer_types"] = less["layer_types"][:7]
                 del less[key]
                 less = {**raw, "text_config": less} if text is not raw else less
-                yield pytest.param(key, less, id=f"{name}-{key}")
+                yield pytest.param(family, key, less, id=f"{name}-{key}")
 
 
-@pytest.mark.parametrize(("key", "raw"), list(without_a_key()))
+@pytest.mark.parametrize(("family", "key", "raw"), list(without_a_key()))
 def test_a_missing_key_is_what_the_class_supplies_or_an_error(
-    key: str, raw: dict[str, Any], installed: Catalog
+    family: str, key: str, raw: dict[str, Any], installed: Catalog
 ) -> None:
     refusal = ""
     try:
-        ours = network(raw, installed)
+        ours = network(raw, family, installed)
     except InferflowError as error:
         refusal = str(error)
     if refusal:
         of_block = "pairs are rotated" in refusal or "cannot share" in refusal
         assert any(name in refusal for name in names_of(key)) or of_block
     else:
-        assert ours == network(respelt(raw), installed)
+        assert ours == network(respelt(raw), family, installed)
