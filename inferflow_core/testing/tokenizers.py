@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from inferflow_core.errors import RequestError
 from inferflow_core.interfaces import Multilingual, Tokenizer
 from inferflow_core.testing.registered import EntrySuite
 
@@ -76,6 +77,17 @@ class TokenizerSuite(EntrySuite):
             others = set(languages.values()) - {id}
             assert not others & set(ids)
             assert tokenizer.decode(ids) == tokenizer.decode(tokenizer.encode(self.texts[0]))
+
+    def test_a_pair_is_two_texts_with_types(self) -> None:
+        """Each id of two texts has a type, and the first text comes first; or pairs are refused."""
+        tokenizer = self.make()
+        try:
+            ids, types = tokenizer.encode_pair("a", "b")
+        except RequestError:
+            return
+        assert len(ids) == len(types)
+        first, second = (tokenizer.encode(text, special=False)[-1] for text in ("a", "b"))
+        assert ids.index(first) < len(ids) - 1 - ids[::-1].index(second)
 
     def test_tokens_and_ids_agree(self) -> None:
         """`token` and `token_id` are each other's inverse."""
