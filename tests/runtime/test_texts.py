@@ -267,6 +267,13 @@ def test_next_sentences(encoder: LoadedModel) -> None:
     assert np.stack(scores).shape == (2, 2)
 
 
+def test_positions_that_are_compared_in_the_scores_are_refused(tmp_path: Path) -> None:
+    kind = {"position_embedding_type": "relative_key"}
+    folder = tiny_bert.write_checkpoint(tmp_path / "x", **kind)
+    with pytest.raises(SpecError, match=r"relative_key.*absolute"):
+        load(folder)
+
+
 def test_it_writes_no_text(encoder: LoadedModel) -> None:
     with pytest.raises(RequestError, match="writes no text"):
         encoder.generate("the sky")
