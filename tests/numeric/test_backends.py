@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from inferflow_backends.numpy import NumpyBackend
 from inferflow_blocks.attention import Attention
 from inferflow_blocks.decoder_only import DecoderOnly
@@ -30,6 +31,7 @@ class TestNumpy(BackendSuite):
         return NumpyBackend(self.catalog())
 
 
+@pytest.mark.slow
 class TestTiny(BackendSuite):
     name = "tiny"
 

@@ -36,6 +36,7 @@ from inferflow_blocks.rope import Rope
 from inferflow_blocks.token_embedding import TokenEmbedding
 from inferflow_runtime.backend import choose_backend
 
+SLOW_FORMATS = [pytest.param(name, marks=pytest.mark.slow) for name in ("q4_1", "q8_0")]
 SEQUENCES = [[(7 * i + n) % 70 for i in range(n)] for n in (70, 1, 33, 5, 16, 2, 9)]
 
 
@@ -119,7 +120,7 @@ def small_models_are_packed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_models_are_packed")
-@pytest.mark.parametrize("format", ["f32", "q4_0", "q4_1", "q8_0"])
+@pytest.mark.parametrize("format", ["f32", "q4_0", *SLOW_FORMATS])
 def test_numeric_law(format: str) -> None:
     """Bits are equal alone and among others, in any chunks, on any pages, with 1 to 3 threads."""
     model = llama()

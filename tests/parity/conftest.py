@@ -13,13 +13,10 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A family's first size on numpy is fast; other sizes and backends take their time with the
-    slow tests."""
+    """All of them take minutes; the stored results of tests/numeric are the fast ones."""
     for item in items:
-        if HERE in item.path.parents and isinstance(item, pytest.Function):
-            chosen = getattr(getattr(item, "callspec", None), "params", {})
-            if chosen.get("backend") == "cpu" or chosen.get("seed"):
-                item.add_marker(pytest.mark.slow)
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from again import make
 from checkpoints import LENGTHS, TOLERANCE, compare, prompts, torch
-from oracles import FIRST, ORACLES, Oracle
+from oracles import ORACLES, Oracle
 
 import inferflow_core
 from inferflow_core.interfaces import Request
@@ -18,11 +18,7 @@ SEED = 7
 
 def of(network: str) -> Any:
     """Every checkpoint of a kind of network."""
-    those = [
-        pytest.param(o, id=o.name, marks=[] if o.name in FIRST else pytest.mark.slow)
-        for o in ORACLES.values()
-        if o.network == network
-    ]
+    those = [pytest.param(o, id=o.name) for o in ORACLES.values() if o.network == network]
     return pytest.mark.parametrize("oracle", those)
 
 

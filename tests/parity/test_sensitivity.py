@@ -125,7 +125,6 @@ def _moves(file: Path, text: str, path: Sequence[str], before: Any) -> bool:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.slow
 def test_every_tensor_counts(tmp_path: Path, name: str) -> None:
     make, depth, _ = MODELS[name]
     folder = save(make(depth), tmp_path / "model", 5)
