@@ -71,7 +71,6 @@ def command(
     Example:
         inferflow client http://127.0.0.1:8000 "Why is the sky blue?" --max-tokens 40
         inferflow client http://127.0.0.1:8000 "Once upon a time" --api completions --json
-        inferflow client "Hello" --api completions --target-language fr
         inferflow client http://127.0.0.1:8000 --stat
     """
     if url is not None and prompt is None and not re.match(r"\w+://", url):

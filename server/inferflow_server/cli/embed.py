@@ -59,7 +59,7 @@ def command(
     \b
     Examples:
         inferflow embed all-minilm-l6-v2 "A man is eating." "Someone has dinner." --similarity
-        inferflow embed all-minilm-l6-v2 --output vectors.npy < lines.txt
+        ls | inferflow embed all-minilm-l6-v2 --output vectors.npy
 
     --json prints {"model", "dimensions", "embeddings", "similarity"}; each of the embeddings has
     "text", "tokens" and "embedding"; "similarity" is null unless it is asked for.

@@ -35,7 +35,7 @@ def command(options: ModelOptions, ids: str, source: str | None, out: Path, as_j
     \b
     Example:
         inferflow eval logits model.gguf --ids "1,2,3;4,5" --out logits.npz
-        inferflow eval logits m2m100-418m --source "9,8,2" --ids "2,7,5" --out logits.npz
+        inferflow eval logits translator --source "56,21,22,2" --ids "2,55" --out logits.npz
 
     --json prints {"out", "shapes"}.
     """

@@ -77,7 +77,7 @@ def command(
         inferflow run model.gguf "Why is the sky blue?" --max-tokens 40
         echo "Why is the sky blue?" | inferflow run model.gguf --max-tokens 40
         inferflow run model.gguf
-        inferflow run m2m100-418m "Hello" --source-language en --target-language fr
+        inferflow run translator "the sky is blue" --source-language en --target-language fr
     """
     text = read_prompt(prompt)
     languages = {"source_language": source_language, "target_language": target_language}
