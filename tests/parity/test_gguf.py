@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import decoders
 import pytest
-import test_decoders
 import test_gemma
 import test_llama
 import test_phi3
@@ -37,12 +37,12 @@ def phi3(variant: str, depth: int) -> Any:
 
 
 def other(variant: str, depth: int) -> Any:
-    return test_decoders.build(variant, depth)
+    return decoders.build(variant, depth)
 
 
 def smollm3(_: str, depth: int) -> Any:
     """No key of GGUF says which layers have no positions: every fourth."""
-    config = SmolLM3Config(**SMALL | test_decoders.SPECIAL, num_hidden_layers=depth + 3)
+    config = SmolLM3Config(**SMALL | decoders.SPECIAL, num_hidden_layers=depth + 3)
     return SmolLM3ForCausalLM(config)
 
 
