@@ -12,9 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
-from checkpoints import randomise
+from checkpoints import randomise, torch, transformers
 from oracles import Oracle, suffix_of
 from safetensors.torch import save_file
 

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import transformers
-from checkpoints import SMALL, VOCAB
+from checkpoints import SMALL, VOCAB, transformers
 
 OLD: dict[str, Any] = {
     "vocab_size": VOCAB,

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import transformers
-from checkpoints import VOCAB, each_size, prompts, save, torch
+from checkpoints import VOCAB, each_size, prompts, save, torch, transformers
 from pairs import compare_pairs
 
 PAD = 1

@@ -6,8 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-import transformers
-from checkpoints import TOLERANCE, VOCAB, Array, each_size, listed, prompts, save, torch
+from checkpoints import (
+    TOLERANCE,
+    VOCAB,
+    Array,
+    each_size,
+    listed,
+    prompts,
+    save,
+    torch,
+    transformers,
+)
 
 import inferflow_core
 
