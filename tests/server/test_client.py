@@ -1,5 +1,6 @@
 """`inferflow client` against our server, and against servers that misbehave."""
 
+import contextlib
 import io
 import json
 import socket
@@ -155,9 +156,11 @@ def raw() -> Iterator[Callable[..., str]]:
                     return
                 open_ones.append(connection)
                 if data is not None:
-                    connection.recv(65536)
-                    connection.sendall(data)
-                    connection.shutdown(socket.SHUT_WR)
+                    # The client may have had enough and be gone before all is said.
+                    with contextlib.suppress(OSError):
+                        connection.recv(65536)
+                        connection.sendall(data)
+                        connection.shutdown(socket.SHUT_WR)
 
         threading.Thread(target=answer, daemon=True).start()
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
