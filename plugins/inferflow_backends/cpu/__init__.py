@@ -48,11 +48,14 @@ class CPUBackend:
         return CPUFootprint(decompose(graph, self._table, self.native()), weights)
 
     def compile(self, graph: Graph, weights: Mapping[str, Weight], sizes: Sizes) -> Program:
+        from inferflow_backends.cpu.kernel_cache import kernels_cached_here
         from inferflow_backends.cpu.lowerings import Lowerings
-        from inferflow_backends.cpu.program import CPUProgram
-        from inferflow_backends.cpu.team import Team
         from inferflow_backends.cpu.threads import default_threads
         from inferflow_backends.numpy import reference
+
+        with kernels_cached_here():
+            from inferflow_backends.cpu.program import CPUProgram
+            from inferflow_backends.cpu.team import Team
 
         lowered = decompose(graph, self._table, self.native())
         lowerings = Lowerings(self._catalog)

@@ -7,7 +7,6 @@ from math import prod
 
 from inferflow_backends.cpu.buffers import ALIGNMENT, SLACK
 from inferflow_backends.cpu.lives import VIEWS, lives
-from inferflow_backends.cpu.lowerings import native_states
 from inferflow_backends.cpu.memory import (
     Memory,
     column_sizes,
@@ -17,6 +16,7 @@ from inferflow_backends.cpu.memory import (
     parts_bytes,
     thread_scratch,
 )
+from inferflow_backends.cpu.native_states import native_states
 from inferflow_backends.cpu.pack import packed_bytes
 from inferflow_backends.cpu.threads import default_threads
 from inferflow_core.graph import Function, Graph, Node, ParamRef, Value, flatten, needed

@@ -73,7 +73,7 @@ class Lowering:
         self._read: set[int] = set()
         self._written: set[int] = set()
         self._splits: dict[int, Split | None] = {}
-        self._last_written = 0
+        self._product = 0
 
     def column(self, value: Any) -> State | None:
         """The state word of a context column, or None for another value."""
@@ -128,8 +128,12 @@ class Lowering:
         writes: list[int],
         *,
         split: Split | None = None,
+        residual: bool = False,
     ) -> None:
         """Adds a row. `reads` and `writes` are the addresses of the buffers it uses.
+
+        With `residual` its last two words are a buffer to add, 0 so far, and where the sum goes
+        (`add_residual`).
 
         `split` says how its threads share the numbers of all that it reads and writes: behind a row
         with the same split no barrier is needed, each thread goes on with what it wrote itself.
@@ -147,23 +151,17 @@ class Lowering:
         self._read.update(reads)
         self._written.update(writes)
         self._splits.update({a: split for a in writes if split is not None})
-        self._last_written = writes[-1]
+        self._product = writes[-1] if residual else 0
 
     def split_of(self, buffer: int) -> Split | None:
         """How a buffer was written since the last barrier, if its row said."""
         return self._splits.get(buffer)
 
-    @property
-    def last_op(self) -> int:
-        """The address of the last row's kernel, if a row of this tape may be the next."""
-        last = self.segments[-1] if self.segments else None
-        return last.rows[-1][0] if isinstance(last, Tape) else 0
-
     def add_residual(self, product: Value, residual: Value, out: Value) -> bool:
-        """Makes the last row, a linear, write product + residual as `out`. False where it did not
-        write the product, somebody else reads that, or threads would meet."""
+        """Makes the last row write product + residual as `out`. False where it did not write the
+        product or cannot add, somebody else reads that, or threads would meet."""
         before, added = self.input(product), self.input(residual)
-        if self._last_written != before or self.uses[self.owner(product)] != 1:
+        if self._product != before or self.uses[self.owner(product)] != 1:
             return False
         to = self.arena.take(4 * self.capacity(out))
         if added in self._written or address(to) in self._read | self._written:
@@ -173,6 +171,7 @@ class Lowering:
         tape = self.segments[-1]
         assert isinstance(tape, Tape)
         tape.rows[-1][-2:] = [added, address(to)]
+        self._product = 0
         self._written.remove(before)
         self._written.add(address(to))
         self._read.add(added)
@@ -186,3 +185,4 @@ class Lowering:
         for value in node.outputs:
             self.output(value)
         self.segments.append(Reference(node, run))
+        self._product = 0

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from inferflow_backends.cpu.buffers import Arena, address, aligned
 from inferflow_backends.cpu.lives import lives
 from inferflow_backends.cpu.lower import Lowering, Reference, Tape
-from inferflow_backends.cpu.lowerings import Lowerings, native_states
+from inferflow_backends.cpu.lowerings import Lowerings
 from inferflow_backends.cpu.memory import DTYPES, Memory, column_sizes, thread_scratch
+from inferflow_backends.cpu.native_states import native_states
 from inferflow_backends.cpu.tape import COLUMNS, State
 from inferflow_backends.cpu.team import Team
 from inferflow_core.block import SourceState

@@ -1,0 +1,53 @@
+"""How ops become tape rows: one file an op or a group of ops, imported when a graph has it.
+
+A lowering is a function `(Lowering, Node) -> bool` of the op's name. It adds rows, or returns False
+where its kernel cannot serve the node: then the op's numpy reference runs instead. A third party's
+is an entry `OP@cpu` of `inferflow.kernels`, which adds rows with a `cfunc` of its own.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from inferflow_backends.cpu.lower import Lowering
+from inferflow_core.catalog import Catalog
+from inferflow_core.graph import Node
+
+FILES = {
+    "activation": "activation",
+    "add": "elementwise",
+    "append": "append",
+    "attention": "attention",
+    "expand": "views",
+    "glu": "elementwise",
+    "layer_norm": "norm",
+    "linear": "linear",
+    "merge_axes": "views",
+    "mul": "elementwise",
+    "rms_norm": "norm",
+    "rope": "rope",
+    "rows": "rows",
+    "select": "elementwise",
+    "split_axis": "views",
+}
+"""Op -> the file of this folder that has its lowering."""
+
+
+class Lowerings:
+    """The lowerings by op. Importing one compiles its kernels, or reads them from the cache."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def lower(self, low: Lowering, node: Node) -> bool:
+        """Adds the node's rows; False where no kernel serves it."""
+        from inferflow_backends.cpu.kernel_cache import kernels_cached_here
+
+        if node.op in FILES:
+            with kernels_cached_here():
+                module = import_module(f"{__name__}.{FILES[node.op]}")
+            return getattr(module, node.op)(low, node)
+        name = f"{node.op}@cpu"
+        if name in self._catalog.names("kernel"):
+            return self._catalog.get("kernel", name)(low, node)
+        return False
