@@ -6,7 +6,7 @@ changes speed, never bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -23,9 +23,6 @@ from inferflow_backends.cpu.simd import (
     splat_ir,
     store_ir,
 )
-
-QUERY_TILES = (1, 4, 8)
-"""How many queries the attention tiles take at once; fewer are taken with rows of no meaning."""
 
 STREAM_AHEAD = 4096
 """Bytes ahead of a single token's products at which packed weights are fetched."""
@@ -70,7 +67,7 @@ def stream_ir(b: Any, address: Any) -> None:
     b.call(function, [b.inttoptr(address, pointer), read, once, data])
 
 
-def _at(b: Any, base: Any, *terms: tuple[Any, int]) -> Any:
+def at_ir(b: Any, base: Any, *terms: tuple[Any, int]) -> Any:
     """base + the sum of value * number."""
     for value, number in terms:
         value = value if isinstance(value, ir.Value) else const(I64, value)
@@ -83,14 +80,14 @@ def quads_q4(b: Any, address: Any) -> list[Any]:
     low = const(I32V, 0x0F0F0F0F)
     found: list[Any] = []
     for plane in range(4):
-        codes = load_ir(b, _at(b, address, (1, 64 * plane)), I32V)
+        codes = load_ir(b, at_ir(b, address, (1, 64 * plane)), I32V)
         found += [b.and_(codes, low), b.and_(b.lshr(codes, const(I32V, 4)), low)]
     return found
 
 
 def quads_q8(b: Any, address: Any) -> list[Any]:
     """8 quads of 64 bytes, as they are."""
-    return [load_ir(b, _at(b, address, (1, 64 * quad)), I32V) for quad in range(8)]
+    return [load_ir(b, at_ir(b, address, (1, 64 * quad)), I32V) for quad in range(8)]
 
 
 def _over_tokens(b: Any, rows: Any, tile: Callable[[int, Any], None]) -> None:
@@ -100,7 +97,7 @@ def _over_tokens(b: Any, rows: Any, tile: Callable[[int, Any], None]) -> None:
         count = b.lshr(b.sub(rows, first), const(I64, shift))
 
         def step(i: Any, _: list[Any], first: Any = first, shift: int = shift) -> list[Any]:
-            tile(1 << shift, _at(b, first, (i, 1 << shift)))
+            tile(1 << shift, at_ir(b, first, (i, 1 << shift)))
             return []
 
         with b.if_then(b.icmp_signed(">", count, const(I64, 0))):
@@ -123,31 +120,31 @@ def blocks_rows(quads: Quads, block_bytes: int, *, minimum: bool = False) -> Any
         high, low, xd, xsum, y, _ = rest
 
         def tile(size: int, first: Any) -> None:
-            tokens = [_at(b, first, (1, t)) for t in range(size)]
+            tokens = [at_ir(b, first, (1, t)) for t in range(size)]
             columns = [b.mul(b.shl(blocks, const(I64, 5)), t) for t in tokens]
             statistics = [b.mul(b.shl(blocks, const(I64, 2)), t) for t in tokens]
 
             def block(i: Any, totals: list[Any]) -> list[Any]:
-                here = _at(b, codes, (i, block_bytes))
+                here = at_ir(b, codes, (i, block_bytes))
                 if size == 1:
                     for line in range(0, block_bytes, 64):
-                        stream_ir(b, _at(b, here, (1, STREAM_AHEAD + line)))
-                    stream_ir(b, _at(b, scales, (i, stride), (1, STREAM_AHEAD // 8)))
+                        stream_ir(b, at_ir(b, here, (1, STREAM_AHEAD + line)))
+                    stream_ir(b, at_ir(b, scales, (i, stride), (1, STREAM_AHEAD // 8)))
                 vectors = quads(b, here)
-                scale = b.fpext(load_ir(b, _at(b, scales, (i, stride)), F16V), F32V)
+                scale = b.fpext(load_ir(b, at_ir(b, scales, (i, stride)), F16V), F32V)
                 least = const(F32V, 0.0)
                 if minimum:
-                    least = b.fpext(load_ir(b, _at(b, scales, (i, stride), (1, 32)), F16V), F32V)
+                    least = b.fpext(load_ir(b, at_ir(b, scales, (i, stride), (1, 32)), F16V), F32V)
                 done: list[Any] = []
                 for column, statistic, total in zip(columns, statistics, totals, strict=True):
-                    here, stats = _at(b, column, (i, 32)), _at(b, statistic, (i, 4))
+                    here, stats = at_ir(b, column, (i, 32)), at_ir(b, statistic, (i, 4))
                     start = const(I32V, 0)
                     if not minimum:
                         start = splat_ir(b, I32V, load_ir(b, b.add(xsum, stats), I32))
                     dots = [const(I32V, 0), start]
                     for j, vector in enumerate(vectors):
                         for part, base in enumerate((high, low)):
-                            four = load_ir(b, _at(b, base, (here, 1), (1, 4 * j)), I32)
+                            four = load_ir(b, at_ir(b, base, (here, 1), (1, 4 * j)), I32)
                             dots[part] = dot4(b, dots[part], vector, splat_ir(b, I32V, four))
                     dot = b.add(b.shl(dots[0], const(I32V, 7)), dots[1])
                     d = splat_ir(b, F32V, load_ir(b, b.add(xd, stats), F32))
@@ -160,7 +157,7 @@ def blocks_rows(quads: Quads, block_bytes: int, *, minimum: bool = False) -> Any
 
             totals = loop_ir(b, blocks, [const(F32V, 0.0)] * size, block)
             for t, total in zip(tokens, totals, strict=True):
-                store_ir(b, _at(b, y, (t, 64)), total)
+                store_ir(b, at_ir(b, y, (t, 64)), total)
 
         _over_tokens(b, rows, tile)
         return rows
@@ -178,12 +175,12 @@ def dense_rows() -> Any:
 
     def product(b: Any, w: Any, k: Any, rows: Any, x: Any, y: Any, _: Any) -> Any:
         def tile(size: int, first: Any) -> None:
-            tokens = [_at(b, first, (1, t)) for t in range(size)]
-            homes = [b.add(x, b.mul(_at(b, const(I64, 0), (k, 4)), t)) for t in tokens]
+            tokens = [at_ir(b, first, (1, t)) for t in range(size)]
+            homes = [b.add(x, b.mul(at_ir(b, const(I64, 0), (k, 4)), t)) for t in tokens]
 
             def column(i: Any, totals: list[Any]) -> list[Any]:
-                weights = load_ir(b, _at(b, w, (i, 64)), F32V)
-                numbers = [load_ir(b, _at(b, home, (i, 4)), F32) for home in homes]
+                weights = load_ir(b, at_ir(b, w, (i, 64)), F32V)
+                numbers = [load_ir(b, at_ir(b, home, (i, 4)), F32) for home in homes]
                 return [
                     fma_ir(b, weights, splat_ir(b, F32V, number), total)
                     for number, total in zip(numbers, totals, strict=True)
@@ -191,127 +188,10 @@ def dense_rows() -> Any:
 
             totals = loop_ir(b, k, [const(F32V, 0.0)] * size, column)
             for t, total in zip(tokens, totals, strict=True):
-                store_ir(b, _at(b, y, (t, 64)), total)
+                store_ir(b, at_ir(b, y, (t, 64)), total)
 
         _over_tokens(b, rows, tile)
         return rows
 
     product.__name__ = "dense_rows"
     return operation(i64, *[i64] * 6)(product)
-
-
-def _vector_ir(b: Any, address: Any, half: bool) -> Any:
-    """16 float32 from memory, or 16 float16 widened."""
-    return b.fpext(load_ir(b, address, F16V), F32V) if half else load_ir(b, address, F32V)
-
-
-def _query_tiles(b: Any, rows: Any) -> Iterator[tuple[int, Any]]:
-    """Every size, and whether it is the smallest that holds `rows`."""
-    smaller = 0
-    for size in QUERY_TILES:
-        above = b.icmp_signed(">", rows, const(I64, smaller))
-        yield size, b.and_(above, b.icmp_signed("<=", rows, const(I64, size)))
-        smaller = size
-
-
-def scores_tile(*, half: bool) -> Any:
-    """(rows, q, q_stride, keys, channels, s): s[r] f32[16] = q[r] . key, for 16 keys.
-
-    `rows` is at most 8, and s and q have room for 8; keys are [channels][16], float16 with `half`.
-    Two sums, over the first and the second half of the channels (an even number), each in order.
-    """
-
-    def scores(b: Any, rows: Any, q: Any, q_stride: Any, keys: Any, channels: Any, s: Any) -> Any:
-        middle = b.lshr(channels, const(I64, 1))
-        for size, fits in _query_tiles(b, rows):
-            with b.if_then(fits):
-                queries = [b.add(q, b.mul(q_stride, const(I64, r))) for r in range(size)]
-
-                def channel(i: Any, totals: list[Any], queries: list[Any] = queries) -> list[Any]:
-                    places = [i, b.add(i, middle)]
-                    vectors = [
-                        _vector_ir(b, _at(b, keys, (place, 32 if half else 64)), half)
-                        for place in places
-                    ]
-                    done: list[Any] = []
-                    for r, query in enumerate(queries):
-                        for part in range(2):
-                            x = load_ir(b, _at(b, query, (places[part], 4)), F32)
-                            total = totals[2 * r + part]
-                            done.append(fma_ir(b, splat_ir(b, F32V, x), vectors[part], total))
-                    return done
-
-                totals = loop_ir(b, middle, [const(F32V, 0.0)] * (2 * size), channel)
-                for r in range(size):
-                    store_ir(b, _at(b, s, (1, 64 * r)), b.fadd(totals[2 * r], totals[2 * r + 1]))
-        return rows
-
-    scores.__name__ = f"scores_tile_{int(half)}"
-    return operation(i64, *[i64] * 6)(scores)
-
-
-def values_tile(*, half: bool) -> Any:
-    """(rows, p [rows][16], scale [rows], v, count, o [rows][channels], channels, unused).
-
-    For each row and channel: o = o * scale, then for each of `count` values in order
-    fma(p[j], v[j], o). Values are [count][channels], float16 with `half`; `channels` is a multiple
-    of 16, `rows` at most 8; o, p and scale have room for 8.
-    """
-
-    def values(b: Any, rows: Any, p: Any, scale: Any, v: Any, *rest: Any) -> Any:
-        count, o, channels, _ = rest
-        bytes_of = 2 if half else 4
-        for size, fits in _query_tiles(b, rows):
-            with b.if_then(fits):
-                wide = 4 if size <= 4 else 2
-                whole = b.udiv(channels, const(I64, 16 * wide))
-                begin = b.mul(whole, const(I64, 16 * wide))
-                left = b.lshr(b.sub(channels, begin), const(I64, 4))
-                for vectors, first, times in ((wide, const(I64, 0), whole), (1, begin, left)):
-
-                    def columns(
-                        i: Any,
-                        _: list[Any],
-                        size: int = size,
-                        vectors: int = vectors,
-                        first: Any = first,
-                    ) -> list[Any]:
-                        at = _at(b, first, (i, 16 * vectors))
-                        homes = [
-                            _at(b, o, (at, 4), (b.mul(channels, const(I64, 4)), r))
-                            for r in range(size)
-                        ]
-                        start: list[Any] = []
-                        for r, home in enumerate(homes):
-                            factor = splat_ir(b, F32V, load_ir(b, _at(b, scale, (1, 4 * r)), F32))
-                            for n in range(vectors):
-                                here = load_ir(b, _at(b, home, (1, 64 * n)), F32V)
-                                start.append(b.fmul(here, factor))
-
-                        def key(j: Any, totals: list[Any]) -> list[Any]:
-                            row = _at(b, v, (b.mul(j, channels), bytes_of), (at, bytes_of))
-                            numbers = [
-                                _vector_ir(b, _at(b, row, (1, 16 * bytes_of * n)), half)
-                                for n in range(vectors)
-                            ]
-                            done: list[Any] = []
-                            for r in range(size):
-                                weight = load_ir(b, _at(b, p, (1, 64 * r), (j, 4)), F32)
-                                weight = splat_ir(b, F32V, weight)
-                                for n in range(vectors):
-                                    total = totals[r * vectors + n]
-                                    done.append(fma_ir(b, weight, numbers[n], total))
-                            return done
-
-                        totals = loop_ir(b, count, start, key)
-                        for r, home in enumerate(homes):
-                            for n in range(vectors):
-                                store_ir(b, _at(b, home, (1, 64 * n)), totals[r * vectors + n])
-                        return []
-
-                    with b.if_then(b.icmp_signed(">", times, const(I64, 0))):
-                        loop_ir(b, times, [], columns)
-        return rows
-
-    values.__name__ = f"values_tile_{int(half)}"
-    return operation(i64, *[i64] * 8)(values)

@@ -11,6 +11,7 @@ chunks and threads give the same bits.
 import numpy as np
 from numba import cfunc, int64, njit
 
+from inferflow_backends.cpu.attention_tile import scores_tile, values_tile
 from inferflow_backends.cpu.kernels.options import INNER, OP, OPTIONS
 from inferflow_backends.cpu.simd import (
     add,
@@ -33,7 +34,6 @@ from inferflow_backends.cpu.simd import (
     sum_lanes,
 )
 from inferflow_backends.cpu.tape import PART, SHARED_TOKENS, State
-from inferflow_backends.cpu.tile import scores_tile, values_tile
 
 scores_f32, scores_f16 = scores_tile(half=False), scores_tile(half=True)
 values_f32, values_f16 = values_tile(half=False), values_tile(half=True)
