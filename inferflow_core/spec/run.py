@@ -33,7 +33,7 @@ class Run:
     cache: Literal["auto", "f32", "f16"] = "auto"
     """Numbers of keys and values; a backend that has one kind only keeps that."""
     threads: int | None = None
-    """Of a step; absent: a thread for each processor that the process may use."""
+    """Of a step, at most; absent: one for each processor that the process may use."""
     prefix_cache: bool = True
     """Whether the pages of a known prefix are used again."""
     max_queue: int = 256

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from inferflow_backends.cpu.isa import dot4_name, features
 from inferflow_backends.cpu.kernel_cache import candidates
-from inferflow_backends.cpu.threads import allowed_processors, default_threads
+from inferflow_backends.cpu.threads import allowed_processors, default_threads, quota
 from inferflow_core.interfaces import Finding
 
 OF_INTEREST = ("avx2", "fma", "f16c", "avx512f", "avx512vnni", "avx512bf16", "avxvnni", "amx-int8",
                "neon", "dotprod", "sve")  # fmt: skip
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def findings() -> list[Finding]:
@@ -36,28 +35,12 @@ def _instructions() -> Finding:
 
 
 def _threads() -> Finding:
-    threads, quota = default_threads(), _quota()
-    facts = {"threads": threads, "processors": len(allowed_processors()), "quota": quota}
+    threads, processors, most = default_threads(), len(allowed_processors()), quota()
+    facts = {"threads": threads, "processors": processors, "quota": most}
     text = f"{threads}, one for each processor that may be used"
-    if quota is not None and quota < threads:
-        return Finding(
-            "cpu: threads",
-            "warning",
-            f"{text}; but the container has time for {quota:g}",
-            help=f"--set run.threads={max(1, int(quota))}: threads that wait for each other must "
-            "all be running",
-            facts=facts,
-        )
+    if most is not None and threads < processors:
+        text = f"{threads} on {processors} processors: the container has time for {most:g}"
     return Finding("cpu: threads", "ok", text, facts=facts)
-
-
-def _quota() -> float | None:
-    """Processors' worth of time that the control group may take; None where it is unbounded."""
-    try:
-        most, _, period = QUOTA.read_text().partition(" ")
-        return int(most) / int(period)
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
 
 
 def _kernels() -> Finding:

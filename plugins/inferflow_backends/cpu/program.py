@@ -26,10 +26,19 @@ Lookup = Callable[[str], Callable[..., Any]]
 
 
 @dataclass(frozen=True)
+class Code:
+    """A finished tape."""
+
+    rows: Array
+    """int64 [rows, 16]"""
+    address: int
+
+
+@dataclass(frozen=True)
 class Compiled:
     """One entry for one set of outputs."""
 
-    segments: list[Array | Reference]
+    segments: list[Code | Reference]
     buffers: Mapping[int, Array]
     outputs: Mapping[str, Value]
     arena: Arena
@@ -69,6 +78,7 @@ class CPUProgram:
             name: aligned(4 * count).view(np.int32) for name, count in column_sizes(sizes).items()
         }
         self._state = aligned(256).view(np.int64)
+        self._state_address = address(self._state)
         for name, word in COLUMNS.items():
             self._state[word] = address(self._columns[name])
         self._state[State.PAGE_TOKENS] = sizes.page_tokens
@@ -93,7 +103,7 @@ class CPUProgram:
             if isinstance(segment, Reference):
                 self._call(segment, compiled.buffers)
             else:
-                self._team.run(segment, self._state)
+                self._team.run(segment.address, len(segment.rows), self._state_address)
         return CPUTicket(
             {n: self._view(v, compiled.buffers).copy() for n, v in compiled.outputs.items()}
         )
@@ -143,7 +153,7 @@ class CPUProgram:
             for owner in deaths.get(place, ()):
                 if owner in low.buffers:
                     low.free(owner)
-        segments = [s.finished() if isinstance(s, Tape) else s for s in low.segments]
+        segments = [_code(s) if isinstance(s, Tape) else s for s in low.segments]
         return Compiled(segments, low.buffers, wanted, low.arena)
 
     def _fits(self, node: Node) -> bool:
@@ -204,3 +214,8 @@ class CPUProgram:
             return values[function.results[0].id]
 
         return rule
+
+
+def _code(tape: Tape) -> Code:
+    rows = tape.finished()
+    return Code(rows, address(rows))

@@ -1,76 +1,51 @@
-"""The thread team: one calling thread and daemon workers that run a tape together."""
+"""The thread team: as many threads as pay, in this process."""
 
 from __future__ import annotations
 
 import os
-import threading
-import weakref
-from typing import Any
+import time
 
-import numpy as np
-
-from inferflow_backends.cpu.buffers import address, aligned
-from inferflow_backends.cpu.kernels import team as compiled
+from inferflow_backends.cpu.crew import Crew
+from inferflow_backends.cpu.load import Load
 from inferflow_backends.cpu.threads import allowed_processors
+
+CAN_LOOK = hasattr(time, "pthread_getcpuclockid")
+"""Whether a thread's processor time can be asked for (Linux)."""
 
 
 class Team:
-    """Workers spin while there is work, and sleep on an event when there is none for a while.
+    """Runs tapes on a crew of `threads`, or of fewer for as long as others use the processors.
 
-    A team that has a thread for each processor of the process pins them, the calling thread while
-    it runs a tape: spinning threads that share a processor are a hundred times slower, and the
-    scheduler does not always part them. INFERFLOW_PIN=0 leaves all threads where they are.
+    A thread that is kept from running keeps all others waiting at the next barrier, and bits do not
+    depend on how many there are. A team that has a thread for each processor of the process keeps
+    each on its own; INFERFLOW_PIN=0 leaves them where they are. A fork has no threads but the one
+    that forked: there the team begins again.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._control = aligned(compiled.DONE + 64 * threads)
-        self._address = address(self._control)
-        self._awake = threading.Event()
-        processors = allowed_processors()
-        wanted = threads == len(processors) and os.environ.get("INFERFLOW_PIN") != "0"
-        self._places = processors if wanted else []
-        self._stop = weakref.finalize(self, _stop, self._control, self._awake)
-        for tid in range(1, threads):
-            threading.Thread(
-                target=_worker,
-                args=(self._control, self._awake, tid, threads, self._places[tid : tid + 1]),
-                name=f"inferflow-cpu-{tid}",
-                daemon=True,
-            ).start()
+        self._load = Load(threads)
+        self._crew = self._gathered(threads)
 
-    def run(self, tape: Any, state: Any) -> None:
-        """Runs a tape (int64 [rows, 16]) to its end, on all threads, without the GIL."""
-        _pin(self._places[:1])
-        rows, state_address = len(tape), address(state)
-        compiled.give(self._address, address(tape), rows, state_address)
-        self._awake.set()
-        compiled.take_part(self._address, address(tape), rows, self.threads, state_address)
-        _pin(self._places)
+    def run(self, tape: int, rows: int, state: int) -> None:
+        """Runs the tape of so many rows at an address to its end; all are addresses."""
+        if self._crew.pid != os.getpid():
+            self._crew = self._gathered(self._crew.threads)
+        if not CAN_LOOK or self.threads == 1 or not self._load.is_due(time.perf_counter()):
+            self._crew.run(tape, rows, state)
+            return
+        before = self._crew.times()
+        self._crew.run(tape, rows, state)
+        wanted = self._load.wanted(before, self._crew.times())
+        if wanted != self._crew.threads:
+            self._crew.close()
+            self._crew = self._gathered(wanted)
 
     def close(self) -> None:
-        """Lets the workers end; they own what they still look at."""
-        self._stop()
+        self._crew.close()
 
-
-def _pin(places: list[int]) -> None:
-    """Keeps the calling thread on some processors; nothing where none are given."""
-    if places:
-        os.sched_setaffinity(0, places)
-
-
-def _stop(control: Any, awake: threading.Event) -> None:
-    control.view(np.int64)[compiled.STOP // 8] = 1
-    awake.set()
-
-
-def _worker(
-    control: Any, awake: threading.Event, tid: int, threads: int, places: list[int]
-) -> None:
-    _pin(places)
-    words = control.view(np.int64)
-    while compiled.work(address(control), tid, threads):
-        awake.clear()
-        given, done = words[compiled.GIVEN // 8], words[(compiled.DONE + 64 * tid) // 8]
-        if given == done and not words[compiled.STOP // 8]:
-            awake.wait()
+    def _gathered(self, threads: int) -> Crew:
+        processors = allowed_processors()
+        own = threads == len(processors) and os.environ.get("INFERFLOW_PIN") != "0"
+        crowded = threads > (len(processors) or os.cpu_count() or 1)
+        return Crew(threads, processors if own else [], crowded=crowded)

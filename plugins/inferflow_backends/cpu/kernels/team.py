@@ -1,8 +1,9 @@
 """The thread team's compiled half: runs a tape on all threads, with barriers that spin.
 
-Control words (each on a cache line of its own): how many tapes were given out, arrivals at the
-barrier, the barrier's generation, the tape, its rows, the state, stop, and for each thread how many
-tapes it has done.
+Control words, on cache lines of their own where threads write them: how many tapes were given out,
+arrivals at the barrier, the barrier's generation, the tape, its rows, the state, how many spins
+before a thread gives way, stop, how many workers sleep, and for each thread how many tapes it has
+done.
 """
 
 from numba import int64, njit
@@ -19,10 +20,22 @@ from inferflow_backends.cpu.simd import (
     yield_thread,
 )
 
-GIVEN, ARRIVED, GENERATION, TAPE, ROWS, STATE, STOP, DONE = 0, 64, 128, 192, 200, 208, 256, 320
+GIVEN, ARRIVED, GENERATION, TAPE, ROWS, STATE, PATIENCE = 0, 64, 128, 192, 200, 208, 216
+STOP, SLEEPING, DONE = 256, 320, 384
 ROW_BYTES = 128
-SPINS_BEFORE_YIELD = 2_000
-SPINS_BEFORE_SLEEP = 30_000
+SPINS_BEFORE_YIELD = 20_000
+"""Some 0.2 to 1 ms: who gives way to another process loses a whole turn of the scheduler."""
+YIELDS_BEFORE_SLEEP = 20_000
+"""Some 4 ms where nobody else runs: a server's pauses between two steps are shorter."""
+
+
+@njit(int64(int64, int64), **INNER)
+def relax(control, spins):
+    """Once round a loop that waits; one more than `spins`."""
+    pause()
+    if spins >= i64_at(control + PATIENCE):
+        yield_thread()
+    return spins + 1
 
 
 @njit(int64(int64, int64), **INNER)
@@ -37,10 +50,7 @@ def barrier(control, threads):
         return 0
     spins = 0
     while atomic_load(control + GENERATION) == generation:
-        pause()
-        spins += 1
-        if spins > SPINS_BEFORE_YIELD:
-            yield_thread()
+        spins = relax(control, spins)
     return 0
 
 
@@ -66,12 +76,9 @@ def work(control, tid, threads):
         if atomic_load(control + STOP):
             return 0
         if atomic_load(control + GIVEN) == done:
-            pause()
-            spins += 1
-            if spins > SPINS_BEFORE_SLEEP:
+            spins = relax(control, spins)
+            if spins > i64_at(control + PATIENCE) + YIELDS_BEFORE_SLEEP:
                 return 1
-            if spins > SPINS_BEFORE_YIELD:
-                yield_thread()
             continue
         tape, rows = i64_at(control + TAPE), i64_at(control + ROWS)
         run_rows(control, tape, rows, tid, threads, i64_at(control + STATE))
@@ -81,11 +88,40 @@ def work(control, tid, threads):
 
 @njit(int64(int64, int64, int64, int64), **INNER)
 def give(control, tape, rows, state):
-    """Lets the workers begin a tape."""
+    """Lets the workers begin a tape. Returns how many of them sleep and have to be woken."""
     set_i64(control + TAPE, tape)
     set_i64(control + ROWS, rows)
     set_i64(control + STATE, state)
-    return atomic_add(control + GIVEN, 1)
+    atomic_add(control + GIVEN, 1)
+    return atomic_add(control + SLEEPING, 0)
+
+
+@njit(int64(int64, int64), **INNER)
+def may_sleep(control, tid):
+    """Counts a worker among the sleeping. Returns whether there is still nothing to do: who gives
+    out a tape later sees that it sleeps."""
+    atomic_add(control + SLEEPING, 1)
+    given = atomic_add(control + GIVEN, 0)
+    return given == i64_at(control + DONE + 64 * tid) and not atomic_load(control + STOP)
+
+
+@njit(int64(int64), **INNER)
+def wake(control):
+    """A worker sleeps no more."""
+    return atomic_add(control + SLEEPING, -1)
+
+
+@njit(int64(int64), **INNER)
+def stop(control):
+    """Lets the workers end."""
+    return atomic_add(control + STOP, 1)
+
+
+@njit(int64(int64, int64), **INNER)
+def set_patience(control, crowded):
+    """How long threads spin before they give way: not at all where they share processors."""
+    set_i64(control + PATIENCE, 0 if crowded else SPINS_BEFORE_YIELD)
+    return 0
 
 
 @njit(int64(int64, int64, int64, int64, int64), **INNER)
@@ -96,8 +132,5 @@ def take_part(control, tape, rows, threads, state):
     for tid in range(1, threads):
         spins = 0
         while atomic_load(control + DONE + 64 * tid) != given:
-            pause()
-            spins += 1
-            if spins > SPINS_BEFORE_YIELD:
-                yield_thread()
+            spins = relax(control, spins)
     return 0
