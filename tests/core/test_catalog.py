@@ -1,12 +1,13 @@
 """Names come from metadata; each of the ways a name can be wrong has an error of its own."""
 
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from inferflow_core.catalog import Catalog, Entry
+from inferflow_core.catalog import Catalog, Entry, name_and_version
 from inferflow_core.errors import BrokenEntry, EntryNotInstalled, UnknownEntry
 
 
@@ -118,3 +119,9 @@ def test_undotted_names_are_ours(installed: Catalog) -> None:
     ours = [e for e in installed.entries() if e.distribution == "inferflow-core"]
     assert len(ours) > 30
     assert all("." in e.name or e.problem for e in installed.entries() if e not in ours)
+
+
+def test_names_and_versions_are_those_of_importlib() -> None:
+    for distribution in importlib.metadata.distributions():
+        expected = (distribution.name, distribution.version)
+        assert name_and_version(distribution) == expected
