@@ -226,7 +226,7 @@ def test_an_op_with_a_numpy_reference_runs_between_two_tapes() -> None:
 
 
 def test_an_op_with_a_kernel_joins_the_tape() -> None:
-    from inferflow_backends.cpu.kernels.elementwise import op_add
+    from inferflow_backends.cpu.kernels.elementwise import CODES, op_flat
 
     seen: list[str] = []
 
@@ -234,7 +234,8 @@ def test_an_op_with_a_kernel_joins_the_tape() -> None:
         x, out = node.inputs[0], node.outputs[0]
         seen.append(node.op)
         a, c = low.input(x), low.output(out)
-        low.row(op_add, [*(low.size_word(out) or ()), a, a, c], [a], [c])
+        words = [*(low.size_word(out) or ()), CODES["add"], a, 1, a, 1, c]
+        low.row(op_flat, words, [a], [c])
         return True
 
     catalog, model = third_party(), probe(Twice(op="xyz.twice"), hidden=32, vocab=70)

@@ -33,7 +33,8 @@ class CPUBackend:
 
     def native(self) -> frozenset[str]:
         """The ops that stay whole: those with kernels, and those that numpy runs whole."""
-        return frozenset({"rms_norm", "layer_norm", "rope", "glu", "activation"})
+        norms = {"rms_norm", "layer_norm", "mean", "softmax"}
+        return frozenset({*norms, "rope", "glu", "activation", "sigmoid", "softcap", "clamp"})
 
     def examine(self) -> Sequence[Finding]:
         """See `interfaces.ExaminedBackend`."""

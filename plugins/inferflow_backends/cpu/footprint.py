@@ -94,7 +94,6 @@ class CPUFootprint:
     def _fill(self, arena: _Sizes, nodes: list[Node], keep: list[int], sizes: Sizes) -> None:
         limits = {"T": sizes.max_tokens, "R": sizes.max_tokens, "S": sizes.max_sequences}
         deaths, _ = lives(nodes, keep)
-        columns = {value.id for value in self._graph.inputs.values()}
         owners: dict[int, int] = {}
         buffers: dict[int, list[int]] = {}
 
@@ -105,7 +104,7 @@ class CPUFootprint:
         for place, node in enumerate(nodes):
             x = node.inputs[0] if node.inputs else None
             out = node.outputs[0] if node.outputs else None
-            if node.op in VIEWS and isinstance(x, Value) and x.id not in columns and out:
+            if node.op in VIEWS and isinstance(x, Value) and out:
                 owners[out.id] = owners.get(x.id, x.id)
                 continue
             if node.op == "linear" and isinstance(x, Value) and self._is_packed(node):

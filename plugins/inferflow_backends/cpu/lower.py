@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferflow_backends.cpu.buffers import Arena, address
-from inferflow_backends.cpu.memory import Memory, numbers
+from inferflow_backends.cpu.buffers import Arena, address, placed
+from inferflow_backends.cpu.memory import DTYPES, Memory, numbers
 from inferflow_backends.cpu.tape import COLUMNS, SIZES, WORDS, State
-from inferflow_core.graph import Node, Value
+from inferflow_core.graph import Node, ParamRef, Value
 
 Array = npt.NDArray[Any]
 BARRIER = [0] * WORDS
@@ -56,13 +56,17 @@ class Lowering:
         self,
         memory: Memory,
         inputs: Mapping[str, Value],
+        columns: Mapping[str, Array],
         limits: Mapping[str, int],
         uses: Mapping[int, int],
     ) -> None:
         self.memory = memory
         self.segments: list[Segment] = []
-        self.buffers: dict[int, Array] = {}
+        self.buffers = {value.id: columns[n].view(np.uint8) for n, value in inputs.items()}
         """Value id -> uint8 buffer. A view of another value (`alias`) shares its buffer."""
+        self._constants: dict[int, Array] = {}
+        self._kept = set(self.buffers)
+        """Values whose buffers are not the arena's."""
         self._columns = {value.id: COLUMNS[name] for name, value in inputs.items()}
         self._limits = limits
         self.arena = Arena()
@@ -106,8 +110,27 @@ class Lowering:
         """The id of the value that a view is of; its own id otherwise."""
         return self._owners.get(value.id, value.id)
 
+    def fold(self, node: Node, run: Callable[..., Any]) -> bool:
+        """Computes a node of params and constants alone, once. False for any other."""
+        if node.op == "value" and isinstance(node.inputs[0], ParamRef):
+            results = (self.memory.plain(node.inputs[0].path),)
+        elif all(isinstance(x, Value) and x.id in self._constants for x in node.inputs):
+            inputs = [self._constants[x.id] for x in node.inputs if isinstance(x, Value)]
+            result = run(*inputs, **node.attrs)
+            results = result if isinstance(result, tuple) else (result,)
+        else:
+            return False
+        for value, array in zip(node.outputs, results, strict=True):
+            self._constants[value.id] = array
+            home = placed(np.asarray(array, DTYPES[value.dtype]))
+            self.buffers[value.id] = home.reshape(-1).view(np.uint8)
+            self._kept.add(value.id)
+        return True
+
     def free(self, owner: int) -> None:
         """Gives back the buffers of a value that nobody reads any more."""
+        if owner in self._kept:
+            return
         self.arena.give_back(self.buffers[owner])
         for buffer in self._quantized.pop(owner, ()):
             self.arena.give_back(buffer)

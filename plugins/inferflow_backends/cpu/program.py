@@ -146,10 +146,13 @@ class CPUProgram:
         limits = {"T": most, "R": most, "S": self._sizes.max_sequences}
         keep = [value.id for value in wanted.values()]
         deaths, uses = lives(nodes, keep)
-        low = Lowering(self._memory, self._graph.inputs, limits, uses)
+        low = Lowering(self._memory, self._graph.inputs, self._columns, limits, uses)
         for place, node in enumerate(nodes):
+            run = self._kernel(node.op)
+            if low.fold(node, run):
+                continue
             if not self._fits(node) or not self._lowerings.lower(low, node):
-                low.reference(node, self._kernel(node.op))
+                low.reference(node, run)
             for owner in deaths.get(place, ()):
                 if owner in low.buffers:
                     low.free(owner)

@@ -11,6 +11,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 from inferflow_backends.cpu import isa
@@ -128,6 +129,15 @@ def store(b: Any, address: Any, v: Any) -> None:
     store_ir(b, address, v)
 
 
+@operation(None, i64, f32v, i64)
+def store_first(b: Any, address: Any, v: Any, count: Any) -> None:
+    """The first `count` lanes to memory; nothing behind them is touched."""
+    slot = cgutils.alloca_once_value(b, v)
+    pointer = ir.IntType(8).as_pointer()
+    size = b.shl(count, const(I64, 2))
+    cgutils.raw_memcpy(b, b.inttoptr(address, pointer), b.bitcast(slot, pointer), size, 1)
+
+
 @operation(None, i64, i32v)
 def store_i8(b: Any, address: Any, v: Any) -> None:
     """16 int32, cut to bytes."""
@@ -227,6 +237,22 @@ def max_ir(b: Any, x: Any, y: Any) -> Any:
 @operation(f32v, f32v, f32v)
 def maximum(b: Any, x: Any, y: Any) -> Any:
     return max_ir(b, x, y)
+
+
+@operation(f32v, f32v, f32v)
+def minimum(b: Any, x: Any, y: Any) -> Any:
+    return b.select(b.fcmp_ordered("<", x, y), x, y)
+
+
+@operation(f32v, f32v, f32v, f32v, f32v)
+def where_less(b: Any, x: Any, y: Any, yes: Any, no: Any) -> Any:
+    """`yes` in the lanes where x < y, else `no`."""
+    return b.select(b.fcmp_ordered("<", x, y), yes, no)
+
+
+@operation(f32v, f32v)
+def root(b: Any, x: Any) -> Any:
+    return b.call(declare(b, "llvm.sqrt.v16f32", F32V, [F32V]), [x])
 
 
 @operation(f32v, f32v)

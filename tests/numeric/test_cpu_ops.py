@@ -1,0 +1,243 @@
+"""The small ops of the cpu backend: each kernel against the numpy reference, over shapes and
+tails, the same bits for any number of threads, and no numpy call in between."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from inferflow_core.axes import ONE, Axis, Dims
+from inferflow_core.block import Model, Param, Scope
+from inferflow_core.catalog import Catalog
+from inferflow_core.context import Context
+from inferflow_core.graph import Graph
+from inferflow_core.interfaces import Program, Sizes
+from inferflow_core.ops import Ops, Tensor
+
+pytest.importorskip("numba", reason="the cpu backend needs numba")
+
+from inferflow_backends.cpu import CPUBackend
+from inferflow_backends.cpu.lower import Reference
+from inferflow_backends.cpu.program import CPUProgram
+from inferflow_backends.numpy import NumpyBackend
+
+SEQUENCES = [[3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3], [8], [4, 6, 2, 6]]
+Case = Callable[[Ops, Any, Any, Any, Context], Tensor]
+
+
+def axes(*sizes: int) -> list[Axis]:
+    return [Axis(f"a{place}", size) for place, size in enumerate(sizes)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe(Model):
+    """x and y [T, hidden], and what a case makes of them."""
+
+    vocab: int = 12
+    case: Case
+    weights: tuple[tuple[int, ...], ...] = ()
+
+    def params(self, dims: Dims) -> dict[str, Param]:
+        tables = {name: Param(dims.vocab, dims.hidden) for name in "xy"}
+        return tables | {f"w{n}": Param(*axes(*sizes)) for n, sizes in enumerate(self.weights)}
+
+    def entries(self) -> dict[str, Callable[[Ops, Scope, Context], dict[str, Tensor]]]:
+        def step(ops: Ops, w: Any, ctx: Context) -> dict[str, Tensor]:
+            x, y = ops.rows(w.x, ctx.ids), ops.rows(w.y, ctx.ids)
+            return {"logits": self.case(ops, w, x, y, ctx)}
+
+        return {"step": step}
+
+
+class Threaded:
+    """The cpu backend with so many threads; `references` are the ops that numpy ran."""
+
+    name: ClassVar[str] = "threaded"
+
+    def __init__(self, threads: int = 1, weights: Mapping[str, Any] | None = None) -> None:
+        self._backend, self._threads = CPUBackend(Catalog()), threads
+        self._weights = weights or {}
+        self.programs: list[CPUProgram] = []
+
+    def available(self) -> str:
+        return ""
+
+    def native(self) -> frozenset[str]:
+        return self._backend.native()
+
+    def compile(self, graph: Graph, weights: Any, sizes: Sizes) -> Program:
+        given = {**weights, **self._weights}
+        program = self._backend.compile(graph, given, replace(sizes, threads=self._threads))
+        assert isinstance(program, CPUProgram)
+        self.programs.append(program)
+        return program
+
+
+@contextmanager
+def references() -> Iterator[list[str]]:
+    """The ops that ran as numpy between tapes."""
+    found: list[str] = []
+    call = CPUProgram._call  # pyright: ignore
+
+    def noted(self: CPUProgram, segment: Reference, buffers: Any) -> None:
+        found.append(segment.node.op)
+        call(self, segment, buffers)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CPUProgram, "_call", noted)
+        yield found
+
+
+def compare(model: Model, tolerance: float = 2e-6) -> None:
+    """The model on cpu and numpy, and the law: alone, in company, in chunks, with three threads."""
+    with references() as called:
+        prober = NumpyBackend(Catalog()).prober(Threaded())
+        together = prober.run(model, SEQUENCES)
+        alone = [prober.run(model, [sequence])[0] for sequence in SEQUENCES]
+        assert alone == together == prober.run(model, SEQUENCES, chunk=5)
+        three = NumpyBackend(Catalog()).prober(Threaded(3))
+        assert three.run(model, SEQUENCES) == together
+    assert called == []
+    expected = b"".join(NumpyBackend(Catalog()).prober().run(model, SEQUENCES, how="eager"))
+    x, y = (np.frombuffer(b, np.float32) for b in (expected, b"".join(together)))
+    assert x.shape == y.shape
+    assert np.abs(x - y).max() <= tolerance * max(1.0, float(np.abs(x).max()))
+
+
+ACTS = ["silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "relu2", "tanh", "sigmoid"]
+ARITHMETIC = ["add", "sub", "mul", "maximum", "minimum"]
+
+
+@pytest.mark.parametrize("width", [1, 7, 16, 33, 64])
+def test_arithmetic_of_equal_shapes(width: int) -> None:
+    def case(ops: Ops, w: Any, x: Any, y: Any, ctx: Context) -> Tensor:
+        parts = [ops.apply(op, [x, y], {}) for op in ARITHMETIC]
+        return ops.concat(*parts, ops.div(x, ops.exp(y)))
+
+    compare(Probe(case=case, hidden=width))
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (3, 1), (3, 16), (2, 20), (4, 33)])
+def test_arithmetic_of_shapes_that_stretch(shape: tuple[int, int]) -> None:
+    """Every pair of: the whole, one of each axis only, and numbers without a token."""
+    heads, width = shape
+
+    def case(ops: Ops, w: Any, x: Any, y: Any, ctx: Context) -> Tensor:
+        x, y = (ops.split_axis(v, *axes(heads, width)) for v in (x, y))
+        others = [y, ops.expand(ops.sum(y), -1)] if heads == 1 else [y, ops.sum(y)]
+        others += [ops.slice(y, 0, 1), ops.expand(ops.slice(ops.merge_axes(y), 0, width), -2)]
+        others += [ops.value(w.w0), ops.value(w.w1), ops.value(w.w2), ops.constant([0.75])]
+        others += [ops.value(w.w1) + ops.value(w.w2)]
+        found: list[Any] = []
+        for other in others:
+            found += [ops.sub(x, other), ops.sub(other, x)]
+        return ops.concat(*[ops.merge_axes(each) for each in found if len(each.shape) == 3])
+
+    compare(Probe(case=case, hidden=heads * width, weights=((heads, width), (width,), (heads, 1))))
+
+
+@pytest.mark.parametrize("width", [1, 18, 32])
+def test_functions(width: int) -> None:
+    def case(ops: Ops, w: Any, x: Any, y: Any, ctx: Context) -> Tensor:
+        acts = [ops.activation(x * 3.0, act) for act in ACTS]
+        simple = [f(x * 2.0) for f in (ops.exp, ops.tanh, ops.erf, ops.sin, ops.cos, ops.sigmoid)]
+        positive = [f(ops.exp(x)) for f in (ops.log, ops.sqrt)]
+        rest = [ops.softcap(x * 30.0, 20.0), ops.clamp(x, -0.5, 0.25)]
+        rest += [ops.to_float(ops.to_int(x * 9.0))]
+        return ops.concat(*acts, *simple, *positive, *rest)
+
+    compare(Probe(case=case, hidden=width))
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize(("limit", "up_offset"), [(None, 0.0), (0.8, 1.0)])
+def test_glu(act: str, limit: float | None, up_offset: float) -> None:
+    def case(ops: Ops, w: Any, x: Any, y: Any, ctx: Context) -> Tensor:
+        return ops.glu(x * 2.0, y, act, limit=limit, up_offset=up_offset)
+
+    compare(Probe(case=case, hidden=40))
+
+
+@pytest.mark.parametrize("width", [1, 3, 16, 19, 64, 100])
+def test_reductions(width: int) -> None:
+    def case(ops: Ops, w: Any, x: Any, y: Any, ctx: Context) -> Tensor:
+        parts = [f(x - 9.0) for f in (ops.sum, ops.mean, ops.max)]
+        return ops.concat(ops.softmax(x * 5.0), *parts)
+
+    compare(Probe(case=case, hidden=width))
+
+
+@pytest.mark.parametrize(("width", "k"), [(1, 1), (4, 4), (8, 2), (60, 6), (128, 8), (33, 33)])
+def test_top_k_and_gather(width: int, k: int) -> None:
+    """Rounded scores have ties, of which the earlier comes first, as in numpy's stable sort."""
+
+    def case(ops: Ops, w: Any, x: Any, y: Any, ctx: Context) -> Tensor:
+        values, index = ops.top_k(ops.to_float(ops.to_int(x * 2.0)), k)
+        one = ops.constant(range(width), ONE, Axis("width", width))
+        parts = [values, ops.to_float(index), ops.gather(y, index), ops.gather(one, index)]
+        return ops.concat(*parts, ops.to_float(ops.gather(index, ops.top_k(values, k)[1])))
+
+    compare(Probe(case=case, hidden=width))
+
+
+@pytest.mark.parametrize(("heads", "width"), [(1, 5), (2, 16), (6, 24)])
+def test_columns_rows_and_weighted_sums(heads: int, width: int) -> None:
+    def case(ops: Ops, w: Any, x: Any, y: Any, ctx: Context) -> Tensor:
+        split = ops.split_axis(x, *axes(heads, width))
+        part = ops.merge_axes(ops.slice(split, 1, width - 1))
+        weight = ops.slice(y, 0, heads)
+        chosen = ops.select(ops.value(w.w0), ctx.ids)
+        where = ops.to_float(ctx.positions) + 3.0
+        return ops.concat(part, ops.combine(split, weight), chosen, ops.expand(where, -1))
+
+    compare(Probe(case=case, hidden=heads * width, weights=((12, 7),)))
+
+
+ERRORS = {"exp": 2, "log": 1, "tanh": 2, "erf": 4, "sin": 1, "cos": 1, "gelu": 2, "gelu_tanh": 2}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_functions_against_float64(name: str) -> None:
+    """Largest errors in units of the last place of the result, or of one where that is larger."""
+    from math import erf
+
+    from inferflow_backends.cpu.buffers import address, aligned
+    from inferflow_backends.cpu.kernels.activation import op_activation
+    from inferflow_backends.cpu.kernels.apply import op_apply
+    from inferflow_backends.cpu.kernels.functions import CODES
+
+    x = np.linspace(-80, 80, 160_001).astype(np.float32)
+    if name in ("sin", "cos"):
+        x = np.concatenate([x, np.linspace(-1e6, 1e6, 100_001).astype(np.float32)])
+    if name == "log":
+        x = np.geomspace(1e-37, 1e37, 200_001).astype(np.float32)
+    wide = x.astype(np.float64)
+    erfs = np.vectorize(erf, otypes=[np.float64])
+    exact = {
+        **{each: getattr(np, each) for each in ("exp", "log", "tanh", "sin", "cos")},
+        "erf": erfs,
+        "gelu": lambda v: v * 0.5 * (1 + erfs(v * 0.5**0.5)),
+        "gelu_tanh": lambda v: v / 2 * (1 + np.tanh((2 / np.pi) ** 0.5 * (v + 0.044715 * v**3))),
+    }
+    expected = exact[name](wide)
+    source, target, state, row = (aligned(count) for count in (x.nbytes, x.nbytes, 256, 128))
+    source.view(np.float32)[:] = x
+    state.view(np.int64)[0] = 1
+    words: list[int] = [0, 0, len(x), address(source), CODES[name]]
+    act = name in ("tanh", "gelu", "gelu_tanh")
+    words += [address(target)] if act else [0, 0, address(target)]
+    row.view(np.int64)[: len(words)] = words
+    (op_activation if act else op_apply).ctypes(address(row), 0, 1, address(state))
+    unit = np.spacing(np.maximum(np.abs(expected), 1).astype(np.float32))
+    assert (np.abs(target.view(np.float32) - expected) / unit).max() <= ERRORS[name]
+
+
+def test_logarithms_of_no_number() -> None:
+    def case(ops: Ops, w: Any, x: Any, y: Any, ctx: Context) -> Tensor:
+        return ops.exp(ops.log(ops.maximum(x, 0.0)) * 0.5)
+
+    with np.errstate(divide="ignore"):
+        compare(Probe(case=case, hidden=20))
