@@ -27,6 +27,9 @@ class Sizes:
     """Threads of a step; None: as many as the backend thinks best."""
     cache: str = "auto"
     """`f32` or `f16` for what a token leaves behind; `auto`: as the backend thinks best."""
+    activations: str = "auto"
+    """`float`: packed weights are multiplied with activations as they are; `int8`: with activations
+    in 8 bits; `auto`: as the backend thinks best."""
     source_pages: int = 0
     """Pages of the states that have a row for each token of an encoder; page 0 included."""
 

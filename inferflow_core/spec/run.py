@@ -32,6 +32,8 @@ class Run:
     """Tokens that the cache holds; absent: what the sequences need, within memory."""
     cache: Literal["auto", "f32", "f16"] = "auto"
     """Numbers of keys and values; a backend that has one kind only keeps that."""
+    activations: Literal["auto", "int8", "float"] = "auto"
+    """What packed weights are multiplied with; a backend that has one kind only keeps that."""
     threads: int | None = None
     """Of a step, at most; absent: one for each processor that the process may use."""
     prefix_cache: bool = True

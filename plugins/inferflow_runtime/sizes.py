@@ -61,6 +61,7 @@ def plan_sizes(
         context=context,
         threads=run.threads,
         cache=run.cache,
+        activations=run.activations,
         source_pages=pages + 1 if has_source else 0,
     )
 

@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from inferflow_core.axes import Axis, Dims
-from inferflow_core.block import FFN, Model, Param, Scope
+from inferflow_core.block import FFN, Model, Scope
 from inferflow_core.catalog import Catalog
 from inferflow_core.context import Context
 from inferflow_core.graph import Graph
@@ -40,6 +39,13 @@ SLOW_FORMATS = [pytest.param(name, marks=pytest.mark.slow) for name in ("q4_0", 
 SEQUENCES = [[(7 * i + n) % 70 for i in range(n)] for n in (70, 1, 33, 5, 16, 2, 9)]
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of tests share a machine, and threads that spin there wait for each other; what
+    more threads change, `test_numeric_law` asks with three."""
+    monkeypatch.setattr("inferflow_backends.cpu.threads.default_threads", lambda: 1)
+
+
 class TestCPU(BackendSuite):
     name = "cpu"
 
@@ -68,12 +74,12 @@ class PackedWeight:
 
 
 class Quantized:
-    """A backend whose matrices have a format and whose steps have so many threads."""
+    """A backend whose matrices have a format, and which is told what a user may tell."""
 
     name: ClassVar[str] = "quantized"
 
-    def __init__(self, backend: Backend, format: str, threads: int | None = None) -> None:
-        self.backend, self.format, self.threads = backend, format, threads
+    def __init__(self, backend: Backend, format: str, **sizes: Any) -> None:
+        self.backend, self.format, self.sizes = backend, format, sizes
 
     def available(self) -> str:
         return ""
@@ -87,7 +93,7 @@ class Quantized:
                 path: PackedWeight(w.values(), self.format) if len(w.shape) == 2 else w
                 for path, w in weights.items()
             }
-        return self.backend.compile(graph, weights, replace(sizes, threads=self.threads))
+        return self.backend.compile(graph, weights, replace(sizes, **self.sizes))
 
 
 def llama(**attention: Any) -> DecoderOnly:
@@ -108,8 +114,8 @@ def llama(**attention: Any) -> DecoderOnly:
 
 
 def run(model: Model, sequences: list[list[int]], format: str, **how: Any) -> list[bytes]:
-    threads = how.pop("threads", 1)
-    backend = Quantized(CPUBackend(Catalog()), format, threads)
+    sizes = {"threads": how.pop("threads", 2), "activations": how.pop("activations", "auto")}
+    backend = Quantized(CPUBackend(Catalog()), format, **sizes)
     return NumpyBackend(Catalog()).prober(backend).run(model, sequences, **how)
 
 
@@ -131,7 +137,7 @@ def test_numeric_law(format: str) -> None:
         assert run(model, [sequence], format) == [expected]
     for chunk in (1, 5, 16, 64):
         assert run(model, SEQUENCES, format, chunk=chunk, shuffle_pages=True) == together
-    for threads in (2, 3):
+    for threads in (1, 3):
         assert run(model, SEQUENCES, format, chunk=16, threads=threads) == together
 
 
@@ -151,47 +157,18 @@ def test_a_model_that_fits_the_cache_runs_as_float32() -> None:
 
 @pytest.mark.usefixtures("small_models_are_packed")
 @pytest.mark.parametrize("format", ["q4_0", "q4_1", "q8_0"])
-def test_rounding_activations_is_the_only_difference(format: str) -> None:
+@pytest.mark.parametrize(("activations", "limit"), [("int8", 3e-2), ("float", 1e-3)])
+def test_rounding_activations_is_the_only_difference(
+    format: str, activations: str, limit: float
+) -> None:
     """The kernels against numpy on the same packed weights, cache in float16."""
     model = llama()
     reference = Quantized(NumpyBackend(Catalog()), format)
     expected = NumpyBackend(Catalog()).prober(reference).run(model, SEQUENCES)
-    for a, b in zip(expected, run(model, SEQUENCES, format), strict=True):
+    found = run(model, SEQUENCES, format, activations=activations)
+    for a, b in zip(expected, found, strict=True):
         x, y = np.frombuffer(a, np.float32), np.frombuffer(b, np.float32)
-        assert np.sqrt(((x - y) ** 2).mean() / (x**2).mean()) < 1e-3
-
-
-@pytest.mark.usefixtures("small_models_are_packed")
-@pytest.mark.parametrize("format", ["q4_0", "q4_1", "q8_0"])
-def test_linear_is_exact_for_numbers_that_fifteen_bits_hold(format: str) -> None:
-    """Activations that are whole numbers with a largest of 16256 in each 32 lose nothing."""
-    from inferflow_backends.cpu.pack import pack
-
-    rng = np.random.default_rng(0)
-    weight = PackedWeight(rng.standard_normal((40, 64)).astype(np.float32), format)
-    packed = pack(weight)
-    assert packed.format == format
-    table = rng.integers(-16256, 16257, (70, 64)).astype(np.float32)
-    table[:, ::32] = 16256
-
-    @dataclass(frozen=True, kw_only=True)
-    class Linear(FFN):
-        def params(self, dims: Dims) -> dict[str, Param]:
-            return {"weight": Param(Axis("out", 40), dims.hidden)}
-
-        def forward(self, ops: Ops, w: Scope, x: Tensor, ctx: Context) -> Tensor:
-            return ops.linear(x, w.weight)
-
-    class Fixed(Quantized):
-        def compile(self, graph: Graph, weights: Any, sizes: Sizes) -> Program:
-            weights = {"block.weight": weight, "table.weight": PackedWeight(table, "f32")}
-            return self.backend.compile(graph, weights, sizes)
-
-    model = probe(Linear(), hidden=64, vocab=70)
-    ids = list(range(70))
-    found = NumpyBackend(Catalog()).prober(Fixed(CPUBackend(Catalog()), format)).run(model, [ids])
-    y = np.frombuffer(found[0], np.float32).reshape(70, 40)
-    assert np.allclose(y, table @ weight.values().T, rtol=1e-5, atol=0.1)
+        assert np.sqrt(((x - y) ** 2).mean() / (x**2).mean()) < limit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from math import prod
 
 from inferflow_backends.cpu.buffers import ALIGNMENT, SLACK
+from inferflow_backends.cpu.layouts import DENSE
+from inferflow_backends.cpu.layouts import held as held_as
 from inferflow_backends.cpu.lives import VIEWS, lives
 from inferflow_backends.cpu.memory import (
     Memory,
@@ -17,7 +19,6 @@ from inferflow_backends.cpu.memory import (
     thread_scratch,
 )
 from inferflow_backends.cpu.native_states import native_states
-from inferflow_backends.cpu.pack import packed_bytes
 from inferflow_backends.cpu.threads import default_threads
 from inferflow_core.graph import Function, Graph, Node, ParamRef, Value, flatten, needed
 from inferflow_core.interfaces import Held, Sizes, Weight
@@ -43,7 +44,7 @@ class CPUFootprint:
                 weight = self._params[path]
                 held = Held("f32", 4 * prod(weight.shape))
                 if node.op in ("linear", "rows") and place == 0:
-                    held = Held(*packed_bytes(weight.shape, weight.format, packs=self._packs))
+                    held = Held(*held_as(weight.shape, weight.format, packs=self._packs))
                 forms.setdefault(path, set()).add(held)
         return {
             path: Held(
@@ -110,8 +111,8 @@ class CPUFootprint:
             if node.op == "linear" and isinstance(x, Value) and self._is_packed(node):
                 owner = owners.get(x.id, x.id)
                 if len(buffers.get(owner, ())) == 1:
-                    count = capacity(x)
-                    for size in [count] * 2 + [count // 8] * 4:
+                    count = capacity(x) + 16 * x.axes[-1].length
+                    for size in [count] * 2:
                         buffers[owner].append(arena.take(size))
             for value in node.outputs:
                 buffers[value.id] = [arena.take(4 * capacity(value))]
@@ -121,7 +122,7 @@ class CPUFootprint:
 
     def _is_packed(self, node: Node) -> bool:
         weight = node.inputs[1]
-        return isinstance(weight, ParamRef) and self.weights[weight.path].format != "f32"
+        return isinstance(weight, ParamRef) and self.weights[weight.path].format not in DENSE
 
 
 class _Sizes:

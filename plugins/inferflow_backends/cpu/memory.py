@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from inferflow_backends.cpu.buffers import aligned, placed
-from inferflow_backends.cpu.pack import PACKERS, Packed, pack, pack_f32
-from inferflow_backends.cpu.tape import COLUMNS, PART, SHARED_TOKENS
+from inferflow_backends.cpu.forms import Forms
+from inferflow_backends.cpu.layouts import LAYOUTS
+from inferflow_backends.cpu.pack import Packed, pack, pack_dense
+from inferflow_backends.cpu.tape import COLUMNS, PART, PRODUCTS, SHARED_TOKENS
+from inferflow_backends.cpu.threads import default_threads
 from inferflow_core.block import SourceState, State
 from inferflow_core.graph import Node, Value
 from inferflow_core.interfaces import Sizes, Weight
@@ -35,10 +38,13 @@ class Memory:
         self._kept: list[Array] = []
         count = sum(4 * int(np.prod(weight.shape, dtype=np.int64)) for weight in weights.values())
         self.packs = count > CACHED_BYTES
-        packed = self.packs and any(weight.format in PACKERS for weight in weights.values())
+        packed = self.packs and any(weight.format in LAYOUTS for weight in weights.values())
         self.half = sizes.cache == "f16" or (sizes.cache == "auto" and packed)
         """Whether keys and values are float16: by default beside packed weights, whose own error
         is larger."""
+        self.floats = sizes.activations == "float"
+        """Whether packed weights are multiplied with activations as they are."""
+        self.forms = Forms()
         self.caches: dict[str, Array] = {}
         """State path -> its pages, outermost."""
 
@@ -46,7 +52,10 @@ class Memory:
         """A matrix for `linear` and `rows`."""
         if path not in self._packed:
             weight = self._weights[path]
-            self._packed[path] = pack(weight) if self.packs else pack_f32(weight.values())
+            threads = self.sizes.threads or default_threads()
+            self._packed[path] = (
+                pack(weight, threads) if self.packs else pack_dense(weight.values(), "f32")
+            )
         return self._packed[path]
 
     def plain(self, path: str) -> Array:
@@ -127,12 +136,22 @@ def column_sizes(sizes: Sizes) -> dict[str, int]:
 
 
 def thread_scratch(nodes: list[Node]) -> int:
-    """Bytes that a thread has for a block of queries and their sums."""
+    """Bytes that a thread has: for a block of queries and their sums, or for the products of a
+    linear and the weights that it unpacks."""
     mixed = [node for node in nodes if node.op == "attention"]
     tensors = [item for n in mixed for item in (*n.inputs, *n.outputs)]
     shapes = [t.axes for t in tensors if isinstance(t, Value) and len(t.axes) == 3]
     widest = max((axes[-1].length for axes in shapes), default=0)
-    return 8192 + 3 * 8 * 4 * padded(widest)
+    columns = [
+        x.axes[-1].length
+        for n in nodes
+        if n.op == "linear"
+        for x in n.inputs[:1]
+        if isinstance(x, Value)
+    ]
+    columns += [n.outputs[0].axes[-1].length for n in nodes if n.op == "rows"]
+    unpacked = 64 * max(columns, default=0)
+    return PRODUCTS + max(unpacked, 3 * 8 * 4 * padded(widest))
 
 
 def padded(width: int) -> int:

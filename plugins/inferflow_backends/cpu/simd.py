@@ -60,8 +60,11 @@ def operation(result: Any, *arguments: Any) -> Callable[[Callable[..., Any]], An
             4: lambda typing, a, b, c, d: (signature, codegen),
             5: lambda typing, a, b, c, d, e: (signature, codegen),
             6: lambda typing, a, b, c, d, e, f: (signature, codegen),
+            7: lambda typing, a, b, c, d, e, f, g: (signature, codegen),
             8: lambda typing, a, b, c, d, e, f, g, h: (signature, codegen),
+            9: lambda typing, a, b, c, d, e, f, g, h, i: (signature, codegen),
             10: lambda typing, a, b, c, d, e, f, g, h, i, j: (signature, codegen),
+            12: lambda typing, a, b, c, d, e, f, g, h, i, j, k, m: (signature, codegen),
         }
         typing = typings[len(arguments)]
         typing.__name__ = generate.__name__
@@ -165,6 +168,16 @@ def u8_at(b: Any, address: Any) -> Any:
     return b.zext(load_ir(b, address, ir.IntType(8)), I64)
 
 
+@operation(i64, i64)
+def u16_at(b: Any, address: Any) -> Any:
+    return b.zext(load_ir(b, address, ir.IntType(16)), I64)
+
+
+@operation(i64, i64)
+def u32_at(b: Any, address: Any) -> Any:
+    return b.zext(load_ir(b, address, I32), I64)
+
+
 @operation(f32, i64)
 def f16_at(b: Any, address: Any) -> Any:
     return b.fpext(load_ir(b, address, ir.HalfType()), F32)
@@ -178,6 +191,16 @@ def set_f32(b: Any, address: Any, value: Any) -> None:
 @operation(None, i64, f32)
 def set_f16(b: Any, address: Any, value: Any) -> None:
     store_ir(b, address, b.fptrunc(value, ir.HalfType()))
+
+
+@operation(None, i64, i64)
+def set_u8(b: Any, address: Any, value: Any) -> None:
+    store_ir(b, address, b.trunc(value, ir.IntType(8)))
+
+
+@operation(None, i64, i64)
+def set_u16(b: Any, address: Any, value: Any) -> None:
+    store_ir(b, address, b.trunc(value, ir.IntType(16)))
 
 
 @operation(None, i64, i64)
@@ -362,8 +385,14 @@ def yield_thread(b: Any) -> None:
     b.call(declare(b, "sched_yield", I32, []), [])
 
 
-@operation(i64, i64, i64, i64, i64, i64)
-def call_address(b: Any, address: Any, row: Any, tid: Any, threads: Any, state: Any) -> Any:
-    """Calls a tape op: `int64 op(row, tid, threads, state)` at an address."""
-    kind = ir.FunctionType(I64, [I64] * 4)
-    return b.call(b.inttoptr(address, kind.as_pointer()), [row, tid, threads, state])
+def call_ir(b: Any, address: Any, *arguments: Any) -> Any:
+    """Calls a compiled function of int64 arguments at an address."""
+    kind = ir.FunctionType(I64, [I64] * len(arguments))
+    return b.call(b.inttoptr(address, kind.as_pointer()), arguments)
+
+
+call_address = operation(i64, *[i64] * 5)(call_ir)
+"""A tape op, `int64 op(row, tid, threads, state)`, or another function of four numbers."""
+call_5 = operation(i64, *[i64] * 6)(call_ir)
+call_7 = operation(i64, *[i64] * 8)(call_ir)
+call_11 = operation(i64, *[i64] * 12)(call_ir)

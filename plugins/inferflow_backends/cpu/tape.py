@@ -14,6 +14,8 @@ PART = 256
 """Keys of a part of attention."""
 SHARED_TOKENS = 16
 """Steps of at most so many tokens have their parts shared among threads."""
+PRODUCTS = 4096 + 64 * 128
+"""Bytes of a thread's scratch for tiles and for the products of 64 tokens."""
 WORDS = 16
 ROW_BYTES = 8 * WORDS
 
@@ -41,6 +43,25 @@ class State(IntEnum):
     SOURCE_TABLES = 17
     SOURCE_WIDTH = 18
     """Pages in a row of the source's tables."""
+
+
+class Form(IntEnum):
+    """Words of a packed format: addresses of its kernels, and its numbers."""
+
+    FEW = 0
+    UNPACK = 1
+    MANY = 2
+    FLOATS = 3
+    OPEN = 4
+    CLOSE = 5
+    """Around the products of many tokens, where `CONFIG` is not 0."""
+    CONFIG = 6
+    OFFSET = 7
+    SHIFT = 8
+    """4 bytes that unpacking takes from each code."""
+    LIMIT = 9
+    """Tokens that `FEW` takes."""
+    PARTS = 10
 
 
 COLUMNS = {

@@ -1,33 +1,46 @@
 """linear: x [rows, in] times weights [out, in], 16 outputs at a time.
 
-Every output row has the same sequence of operations for any number of rows: tiles of 8, 4, 2 and 1
-tokens differ in speed alone.
+Every output row has the same sequence of operations for any number of rows: few tokens are
+multiplied from the packed codes, many from an unpacked panel, by tiles of several sizes. They
+differ in speed alone.
 """
 
 from numba import cfunc, int64, njit
 
-from inferflow_backends.cpu.kernels.forms import Q4_0, Q4_1, code_bytes, scale_bytes
 from inferflow_backends.cpu.kernels.options import INNER, OP, OPTIONS
-from inferflow_backends.cpu.simd import add, f32_at, i64_at, load, set_f32, store
-from inferflow_backends.cpu.tape import State
-from inferflow_backends.cpu.tile import blocks_rows, dense_rows, quads_q4, quads_q8
-
-dense = dense_rows()
-q4_0 = blocks_rows(quads_q4, 256)
-q4_1 = blocks_rows(quads_q4, 256, minimum=True)
-q8_0 = blocks_rows(quads_q8, 512)
+from inferflow_backends.cpu.simd import (
+    add,
+    call_5,
+    call_7,
+    call_11,
+    call_address,
+    f32_at,
+    i64_at,
+    load,
+    set_f32,
+    store,
+)
+from inferflow_backends.cpu.tape import PRODUCTS, Form, State
 
 SCRATCH, SCRATCH_BYTES = 8 * State.SCRATCH, 8 * State.SCRATCH_BYTES
+FEW, UNPACK, MANY, FLOATS = 8 * Form.FEW, 8 * Form.UNPACK, 8 * Form.MANY, 8 * Form.FLOATS
+OPEN, CLOSE, CONFIG = 8 * Form.OPEN, 8 * Form.CLOSE, 8 * Form.CONFIG
+OFFSET, SHIFT, LIMIT, PARTS = 8 * Form.OFFSET, 8 * Form.SHIFT, 8 * Form.LIMIT, 8 * Form.PARTS
 SLAB = 64
-"""Rows whose products wait in scratch, 64 bytes each."""
+"""Rows whose products wait in scratch, 128 bytes each."""
+CHUNK = 256
+"""Rows that stay in the second cache while all weights pass."""
+PANEL = PRODUCTS
+ROOM = PANEL - 128 * SLAB
+"""A thread's scratch: room for tiles, from here on the slab, from PANEL on what is unpacked."""
 
 
-@njit(int64(*[int64] * 7), **INNER)
-def finish(tokens, y, out, group, bias, residual, end):
+@njit(int64(*[int64] * 8), **INNER)
+def finish(tokens, y, stride, out, group, bias, residual, end):
     """Adds bias and residual (addresses, 0: none) to the group's columns and writes them:
-    y [tokens][16] -> out [tokens][end]."""
+    y [tokens][16], rows `stride` bytes apart -> out [tokens][end]."""
     for t in range(tokens):
-        source, target = y + 64 * t, out + 4 * (end * t + 16 * group)
+        source, target = y + stride * t, out + 4 * (end * t + 16 * group)
         if 16 * group + 16 <= end:
             v = load(source)
             if bias:
@@ -47,48 +60,111 @@ def finish(tokens, y, out, group, bias, residual, end):
 
 
 @cfunc(OP, **OPTIONS)
-def op_linear_f32(row, tid, threads, state):
-    """row: size word, rows a unit, weights [out / 16][in][16], in, out, x, bias and residual
-    (0: none), y."""
+def op_linear_dense(row, tid, threads, state):
+    """row: size word, rows a unit, weights [out / 16][in][16], bytes of a group, in, out, product,
+    x, bias and residual (0: none), y."""
     rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
-    weights, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40)
-    x, bias = i64_at(row + 48), i64_at(row + 56)
-    residual, y = i64_at(row + 64), i64_at(row + 72)
+    weights, size, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
+    product, x, bias = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72)
+    residual, y = i64_at(row + 80), i64_at(row + 88)
     groups = (n + 15) // 16
     scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
     for group in range(groups * tid // threads, groups * (tid + 1) // threads):
-        w = weights + 64 * k * group
         for t in range(0, rows, SLAB):
             count = min(SLAB, rows - t)
             added = residual + 4 * n * t if residual else 0
-            dense(w, k, count, x + 4 * k * t, scratch, 0)
-            finish(count, scratch, y + 4 * n * t, group, bias, added, n)
+            call_5(product, weights + size * group, k, count, x + 4 * k * t, scratch)
+            finish(count, scratch, 64, y + 4 * n * t, group, bias, added, n)
+    return 0
+
+
+@cfunc(OP, **OPTIONS)
+def op_linear_float(row, tid, threads, state):
+    """Packed weights, float32 tokens. row: as of `op_linear_packed` with a product in place of the
+    stats."""
+    rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
+    codes, scales, code_bytes = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40)
+    scale_bytes, k, n = i64_at(row + 48), i64_at(row + 56), i64_at(row + 64)
+    form, x, product = i64_at(row + 72), i64_at(row + 80), i64_at(row + 88)
+    bias, residual, y = i64_at(row + 96), i64_at(row + 104), i64_at(row + 112)
+    groups = (n + 15) // 16
+    scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
+    weights, floats = scratch + PANEL, i64_at(form + FLOATS)
+    for group in range(groups * tid // threads, groups * (tid + 1) // threads):
+        call_address(
+            floats, codes + code_bytes * group, scales + scale_bytes * group, k // 32, weights
+        )
+        for t in range(0, rows, SLAB):
+            count = min(SLAB, rows - t)
+            added = residual + 4 * n * t if residual else 0
+            call_5(product, weights, k, count, x + 4 * k * t, scratch)
+            finish(count, scratch, 64, y + 4 * n * t, group, bias, added, n)
+    return 0
+
+
+@njit(int64(*[int64] * 5), **INNER)
+def many(row, scratch, rows, first, last):
+    """The pairs of groups first..last for more tokens than `few` takes."""
+    codes, scales, code_bytes = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40)
+    scale_bytes, k, n = i64_at(row + 48), i64_at(row + 56), i64_at(row + 64)
+    form, x, stats = i64_at(row + 72), i64_at(row + 80), i64_at(row + 88)
+    bias, residual, y = i64_at(row + 96), i64_at(row + 104), i64_at(row + 112)
+    unpack, product = i64_at(form + UNPACK), i64_at(form + MANY)
+    groups, blocks, slab = (n + 15) // 16, k // 32, scratch + ROOM
+    panel = scratch + PANEL
+    factors = panel + 512 * blocks
+    least = factors + 64 * i64_at(form + PARTS) * blocks
+    stride = least + 64 * i64_at(form + PARTS) * blocks - panel
+    for start in range(0, rows, CHUNK):
+        end = min(rows, start + CHUNK)
+        for pair in range(first, last):
+            for group in range(2 * pair, min(groups, 2 * pair + 2)):
+                c, s = codes + code_bytes * group, scales + scale_bytes * group
+                behind = stride * (group - 2 * pair)
+                shift = i64_at(form + SHIFT)
+                call_7(
+                    unpack, c, s, blocks, shift, panel + behind, factors + behind, least + behind
+                )
+            for t in range(start, end, SLAB):
+                count = min(SLAB, end - t)
+                here, known = x + k * t, stats + k * t
+                offset = i64_at(form + OFFSET)
+                call_11(
+                    product, panel, factors, least, stride, blocks, count, here, known, offset,
+                    slab, scratch,
+                )  # fmt: skip
+                added = residual + 4 * n * t if residual else 0
+                for group in range(2 * pair, min(groups, 2 * pair + 2)):
+                    source = slab + 64 * (group - 2 * pair)
+                    finish(count, source, 128, y + 4 * n * t, group, bias, added, n)
     return 0
 
 
 @cfunc(OP, **OPTIONS)
 def op_linear_packed(row, tid, threads, state):
-    """row: size word, rows a unit, codes, scales, in, out, form, high, low, xd, sums, bias and
-    residual (0: none), y."""
+    """row: size word, rows a unit, codes, scales, bytes of a group's codes and scales, in, out,
+    form (address of `tape.Form`), x (int8 codes), stats, bias and residual (0: none), y.
+
+    Of the rows as many as fill a tile of 16 are read, of which those beyond are not written.
+    """
     rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
-    codes, scales, k, n = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
-    form, high, low = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72)
-    xd, sums, bias = i64_at(row + 80), i64_at(row + 88), i64_at(row + 96)
-    residual, y = i64_at(row + 104), i64_at(row + 112)
+    k, n, form = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72)
     groups, blocks = (n + 15) // 16, k // 32
     scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
+    if rows > i64_at(form + LIMIT):
+        pairs, config = (groups + 1) // 2, i64_at(form + CONFIG)
+        if config:
+            call_address(i64_at(form + OPEN), config, 0, 0, 0)
+        many(row, scratch, rows, pairs * tid // threads, pairs * (tid + 1) // threads)
+        if config:
+            call_address(i64_at(form + CLOSE), config, 0, 0, 0)
+        return 0
+    codes, scales, code_bytes = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40)
+    scale_bytes, x, stats = i64_at(row + 48), i64_at(row + 80), i64_at(row + 88)
+    bias, residual, y = i64_at(row + 96), i64_at(row + 104), i64_at(row + 112)
+    few = i64_at(form + FEW)
     for group in range(groups * tid // threads, groups * (tid + 1) // threads):
-        c = codes + code_bytes(form) * blocks * group
-        s = scales + scale_bytes(form) * blocks * group
-        for t in range(0, rows, SLAB):
-            count, x, stats = min(SLAB, rows - t), k * t, 4 * blocks * t
-            d, m = xd + stats, sums + stats
-            if form == Q4_0:
-                q4_0(c, s, blocks, count, high + x, low + x, d, m, scratch, 0)
-            elif form == Q4_1:
-                q4_1(c, s, blocks, count, high + x, low + x, d, m, scratch, 0)
-            else:
-                q8_0(c, s, blocks, count, high + x, low + x, d, m, scratch, 0)
-            added = residual + 4 * n * t if residual else 0
-            finish(count, scratch, y + 4 * n * t, group, bias, added, n)
+        c, s = codes + code_bytes * group, scales + scale_bytes * group
+        call_7(few, c, s, blocks, rows, x, stats, scratch)
+        finish(rows, scratch, 64, y, group, bias, residual, n)
     return 0

@@ -1,51 +1,60 @@
-"""rows: embedding rows, from float32 or from packed weights [out / 16] groups."""
+"""rows: embedding rows, from float weights or from packed ones, [out / 16] groups."""
 
-import numpy as np
 from numba import cfunc
 
 from inferflow_backends.cpu.kernels.elementwise import begin
-from inferflow_backends.cpu.kernels.forms import Q4_0, Q4_1, Q8_0, code_bytes, scale_bytes
+from inferflow_backends.cpu.kernels.linear import PANEL
 from inferflow_backends.cpu.kernels.options import OP, OPTIONS
-from inferflow_backends.cpu.simd import f16_at, f32_at, i32_at, i64_at, set_f32, u8_at
+from inferflow_backends.cpu.simd import (
+    call_address,
+    f16_at,
+    f32_at,
+    f32_of_bits,
+    i32_at,
+    i64_at,
+    set_f32,
+    u16_at,
+)
+from inferflow_backends.cpu.tape import Form, State
+
+SCRATCH, SCRATCH_BYTES, FLOATS = 8 * State.SCRATCH, 8 * State.SCRATCH_BYTES, 8 * Form.FLOATS
+F16, BF16 = 1, 2
 
 
 @cfunc(OP, **OPTIONS)
-def op_rows_f32(row, tid, threads, state):
-    """row: size word, width, weights [n / 16][width][16], scales (unused), ids (word), out."""
+def op_rows_dense(row, tid, threads, state):
+    """row: size word, width, weights [n / 16][width][16], ids (word), kind (0: float32, 1: float16,
+    2: bfloat16), out."""
     count, width = i64_at(state + 8 * i64_at(row + 8)), i64_at(row + 16)
-    weights, ids, out = i64_at(row + 24), i64_at(state + 8 * i64_at(row + 40)), i64_at(row + 48)
+    weights, ids = i64_at(row + 24), i64_at(state + 8 * i64_at(row + 32))
+    kind, out = i64_at(row + 40), i64_at(row + 48)
     for t in range(count):
         n = i32_at(ids + 4 * t)
-        source = weights + 64 * width * (n // 16) + 4 * (n % 16)
+        place = 16 * width * (n // 16) + n % 16
         for i in range(begin(width, tid, threads), begin(width, tid + 1, threads)):
-            set_f32(out + 4 * (width * t + i), f32_at(source + 64 * i))
+            target = out + 4 * (width * t + i)
+            if kind == F16:
+                set_f32(target, f16_at(weights + 2 * (place + 16 * i)))
+            elif kind == BF16:
+                set_f32(target, f32_of_bits(u16_at(weights + 2 * (place + 16 * i)) << 16))
+            else:
+                set_f32(target, f32_at(weights + 4 * (place + 16 * i)))
     return 0
 
 
 @cfunc(OP, **OPTIONS)
 def op_rows_packed(row, tid, threads, state):
-    """row: size word, width, codes, scales, ids (word), out, form."""
+    """row: size word, width, codes, scales, bytes of a group's codes and scales, ids (word), form,
+    out."""
     count, width = i64_at(state + 8 * i64_at(row + 8)), i64_at(row + 16)
-    codes, scales = i64_at(row + 24), i64_at(row + 32)
-    ids, out, form = i64_at(state + 8 * i64_at(row + 40)), i64_at(row + 48), i64_at(row + 56)
-    blocks = width // 32
-    for t in range(count):
+    codes, scales, code_bytes = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40)
+    scale_bytes, ids = i64_at(row + 48), i64_at(state + 8 * i64_at(row + 56))
+    floats, out = i64_at(i64_at(row + 64) + FLOATS), i64_at(row + 72)
+    group_of_floats = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES) + PANEL
+    for t in range(count * tid // threads, count * (tid + 1) // threads):
         n = i32_at(ids + 4 * t)
-        for block in range(blocks * tid // threads, blocks * (tid + 1) // threads):
-            place = (n // 16) * blocks + block
-            home = codes + code_bytes(form) * place + 4 * (n % 16)
-            d = f16_at(scales + scale_bytes(form) * place + 2 * (n % 16))
-            least = np.float32(0)
-            if form == Q4_1:
-                least = f16_at(scales + scale_bytes(form) * place + 32 + 2 * (n % 16))
-            for i in range(32):
-                quad = i // 4
-                if form == Q8_0:
-                    code = u8_at(home + 64 * quad + i % 4) - 128
-                else:
-                    byte = u8_at(home + 64 * (quad // 2) + i % 4)
-                    code = (byte >> 4) if quad % 2 else (byte & 15)
-                    code -= 8 if form == Q4_0 else 0
-                number = d * np.float32(code) + least
-                set_f32(out + 4 * (width * t + 32 * block + i), number)
+        c, s = codes + code_bytes * (n // 16), scales + scale_bytes * (n // 16)
+        call_address(floats, c, s, width // 32, group_of_floats)
+        for i in range(width):
+            set_f32(out + 4 * (width * t + i), f32_at(group_of_floats + 64 * i + 4 * (n % 16)))
     return 0

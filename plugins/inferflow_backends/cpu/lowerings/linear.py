@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from inferflow_backends.cpu.buffers import address
+from inferflow_backends.cpu.kernels import dense, quantize
 from inferflow_backends.cpu.kernels import linear as kernels
-from inferflow_backends.cpu.kernels import quantize
-from inferflow_backends.cpu.kernels.forms import FORMS
+from inferflow_backends.cpu.kernels.options import compiled
+from inferflow_backends.cpu.layouts import DENSE, ROWS
 from inferflow_backends.cpu.lower import Lowering
+from inferflow_backends.cpu.pack import Packed
 from inferflow_core.graph import Node, ParamRef, Value
 
 
@@ -20,24 +22,37 @@ def linear(low: Lowering, node: Node) -> bool:
     n, k = packed.shape
     added = address(low.memory.plain(bias.path)) if isinstance(bias, ParamRef) else 0
     rows = size[1] // n
-    if packed.format == "f32":
+    if packed.format in DENSE:
         a, c = low.input(x), low.output(out)
-        words = [size[0], rows, address(packed.codes), k, n, a, added, 0, c]
-        low.row(kernels.op_linear_f32, words, [a], [c], residual=True)
+        group = ROWS * k * DENSE[packed.format]
+        product = compiled(getattr(dense, packed.format)).address
+        words = [size[0], rows, address(packed.codes), group, k, n, product, a, added, 0, c]
+        low.row(kernels.op_linear_dense, words, [a], [c], residual=True)
+        return True
+    words = [size[0], rows, *packed_words(low, packed)]
+    if low.memory.floats:
+        a, c = low.input(x), low.output(out)
+        words += [a, compiled(dense.f32).address, added, 0, c]
+        low.row(kernels.op_linear_float, words, [a], [c], residual=True)
         return True
     form = quantized(low, x, size[0], rows, k)
-    sums = form[{"q4_0": 3, "q8_0": 4, "q4_1": 5}[packed.format]]
     c = low.output(out)
-    words = [size[0], rows, address(packed.codes), address(packed.scales), k, n]
-    words += [FORMS[packed.format], *form[:3], sums, added, 0, c]
-    low.row(kernels.op_linear_packed, words, form, [c], residual=True)
+    low.row(kernels.op_linear_packed, [*words, *form, added, 0, c], form, [c], residual=True)
     return True
 
 
+def packed_words(low: Lowering, packed: Packed) -> list[int]:
+    """Codes, scales, bytes of a group's codes and scales, in, out, form."""
+    n, k = packed.shape
+    sizes = packed.layout.group_bytes(k)
+    form = low.memory.forms.address(packed.format)
+    return [address(packed.codes), address(packed.scales), *sizes, k, n, form]
+
+
 def quantized(low: Lowering, x: Value, word: int, rows: int, k: int) -> list[int]:
-    """Addresses of the packed form of x: high, low, factors, sums by -8, -128 and d."""
-    count = low.capacity(x)
-    buffers, new = low.quantized(x, [count] * 2 + [count // 8] * 4)
+    """Addresses of the packed form of x: codes and stats, with room for a last tile of 16."""
+    count = low.capacity(x) + 16 * k
+    buffers, new = low.quantized(x, [count, count])
     form = [address(buffer) for buffer in buffers]
     if new:
         a = low.input(x)

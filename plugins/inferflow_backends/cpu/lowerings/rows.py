@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from inferflow_backends.cpu.buffers import address
 from inferflow_backends.cpu.kernels import rows as kernels
-from inferflow_backends.cpu.kernels.forms import FORMS
+from inferflow_backends.cpu.layouts import DENSE
 from inferflow_backends.cpu.lower import Lowering
 from inferflow_core.graph import Node, ParamRef
+
+KINDS = {"f32": 0, "f16": 1, "bf16": 2}
 
 
 def rows(low: Lowering, node: Node) -> bool:
@@ -17,8 +19,12 @@ def rows(low: Lowering, node: Node) -> bool:
         return False
     packed = low.memory.packed(weight.path)
     c = low.output(out)
-    words = [*size, address(packed.codes), address(packed.scales), column, c]
-    plain = packed.format == "f32"
-    op = kernels.op_rows_f32 if plain else kernels.op_rows_packed
-    low.row(op, words if plain else [*words, FORMS[packed.format]], [], [c])
+    if packed.format in DENSE:
+        words = [*size, address(packed.codes), column, KINDS[packed.format], c]
+        low.row(kernels.op_rows_dense, words, [], [c])
+        return True
+    sizes = packed.layout.group_bytes(packed.shape[1])
+    form = low.memory.forms.address(packed.format)
+    words = [*size, address(packed.codes), address(packed.scales), *sizes, column, form, c]
+    low.row(kernels.op_rows_packed, words, [], [c])
     return True

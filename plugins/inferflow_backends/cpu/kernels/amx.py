@@ -1,0 +1,49 @@
+"""The same products on AMX; imported only where it may be used (`amx.usable`)."""
+
+from inferflow_backends.cpu.amx_tile import amx_product, close_tiles, open_tiles
+from inferflow_backends.cpu.layouts import Layout
+
+whole = amx_product(Layout(8))
+whole_least = amx_product(Layout(8, minimum=True))
+halves = amx_product(Layout(8, columns=16))
+halves_least = amx_product(Layout(8, minimum=True, columns=16))
+
+
+def open_unit(config):
+    """Before the first product of a thread's share of an op."""
+    open_tiles(config)
+    return 0
+
+
+def close_unit(config):
+    """Behind the last: idle tiles cost the processor frequency and the system time."""
+    close_tiles()
+    return 0
+
+
+def of_32(panel, factors, least, stride, blocks, rows, x, stats, offset, y, room):
+    """A scale for 32 columns."""
+    whole(panel, factors, least, blocks, rows, x, stats, y, room)
+    panel, factors, least = panel + stride, factors + stride, least + stride
+    return whole(panel, factors, least, blocks, rows, x, stats, y + 64, room)
+
+
+def of_32_least(panel, factors, least, stride, blocks, rows, x, stats, offset, y, room):
+    """A scale and a minimum for 32 columns."""
+    whole_least(panel, factors, least, blocks, rows, x, stats, y, room)
+    panel, factors, least = panel + stride, factors + stride, least + stride
+    return whole_least(panel, factors, least, blocks, rows, x, stats, y + 64, room)
+
+
+def of_16(panel, factors, least, stride, blocks, rows, x, stats, offset, y, room):
+    """A scale for 16 columns."""
+    halves(panel, factors, least, blocks, rows, x, stats, y, room)
+    panel, factors, least = panel + stride, factors + stride, least + stride
+    return halves(panel, factors, least, blocks, rows, x, stats, y + 64, room)
+
+
+def of_16_least(panel, factors, least, stride, blocks, rows, x, stats, offset, y, room):
+    """A scale and a minimum for 16 columns."""
+    halves_least(panel, factors, least, blocks, rows, x, stats, y, room)
+    panel, factors, least = panel + stride, factors + stride, least + stride
+    return halves_least(panel, factors, least, blocks, rows, x, stats, y + 64, room)

@@ -1,0 +1,1 @@
+"""The packed formats, one a file."""

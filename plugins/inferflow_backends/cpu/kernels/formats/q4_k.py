@@ -1,0 +1,35 @@
+"""Q4_K: 8 blocks of 32 codes of 4 bits, with 6-bit scales and minimums: d * scale * code - dmin *
+minimum."""
+
+from inferflow_backends.cpu.kernels.formats.common import runs_of_nibbles, scales_and_minimums
+from inferflow_backends.cpu.layouts import LAYOUTS
+from inferflow_backends.cpu.linear_tile import few_product, float_columns, unpack_blocks
+from inferflow_backends.cpu.simd import set_u16, u16_at
+
+LAYOUT = LAYOUTS["q4_k"]
+product, panel, columns = few_product(LAYOUT), unpack_blocks(LAYOUT), float_columns(LAYOUT)
+UNIT_BYTES = 144
+
+
+def few(codes, scales, blocks, rows, x, stats, y):
+    """Up to some tokens at once, from the packed codes."""
+    return product(codes, scales, blocks, rows, x, stats, y)
+
+
+def unpack(codes, scales, blocks, shift, home, factors, minimums):
+    """A group as a panel."""
+    return panel(codes, scales, blocks, shift, home, factors, minimums)
+
+
+def floats(codes, scales, blocks, home):
+    """A group as float32 [column][16]."""
+    return columns(codes, scales, blocks, home)
+
+
+def decode(unit, r, record, quads):
+    """A unit of GGUF's row r: scales into the record, codes to `quads`."""
+    set_u16(record + 2 * r, u16_at(unit))
+    set_u16(record + 32 + 2 * r, u16_at(unit + 2) ^ 0x8000)
+    scales_and_minimums(unit + 4, record + 64, r)
+    runs_of_nibbles(unit + 16, quads)
+    return 0
