@@ -17,7 +17,7 @@ from inferflow_backends.cpu.kernels.options import compiled
 from inferflow_backends.cpu.kernels.quantize import op_quantize
 from inferflow_backends.cpu.layouts import LAYOUTS
 from inferflow_backends.cpu.pack import Packed, format_kernels, pack
-from inferflow_backends.cpu.tape import PRODUCTS, State
+from inferflow_backends.cpu.tape import PRODUCTS, Form, State
 
 FORMATS = sorted(LAYOUTS)
 ROWS, COLUMNS = 40, 512
@@ -73,13 +73,14 @@ def run_op(op: Any, words: list[int], tokens: int, threads: int = 1) -> None:
         op.ctypes(address(row), tid, threads, address(state))
 
 
-def quantized(x: Any) -> tuple[Any, Any]:
-    """Codes int8 and stats of tokens, with room for a last tile."""
+def quantized(x: Any, plain: int) -> tuple[Any, Any]:
+    """Codes int8 and stats of tokens, with room for a last tile; in tiles above `plain` tokens."""
     tokens, columns = x.shape
     home = aligned(x.nbytes)
     home[:] = x.reshape(-1).view(np.uint8)
     codes, stats = (aligned((tokens + 16) * columns) for _ in range(2))
     words = [State.TOKENS, columns // 32, 32, address(home), address(codes), address(stats)]
+    words += [columns, plain]
     run_op(op_quantize, words, tokens)
     return codes, stats
 
@@ -89,11 +90,11 @@ def multiply(held: Packed, x: Any, limit: int | None = None, threads: int = 1) -
     from inferflow_backends.cpu.kernels.linear import op_linear_packed
 
     (n, k), tokens = held.shape, len(x)
-    codes, stats = quantized(x)
     forms = Forms()
     form = np.array(_words(forms.address(held.format)), np.int64)
     if limit is not None:
-        form[9] = limit
+        form[Form.LIMIT] = limit
+    codes, stats = quantized(x, form[Form.LIMIT] if amx.usable() else 1 << 32)
     y = aligned(4 * tokens * n).view(np.float32)
     words = [State.TOKENS, 1, address(held.codes), address(held.scales)]
     words += [*held.layout.group_bytes(k), k, n, address(form)]

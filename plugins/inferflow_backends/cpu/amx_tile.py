@@ -12,8 +12,7 @@ from typing import Any
 from llvmlite import ir
 
 from inferflow_backends.cpu.isa import F32, F32V, I32V, declare
-from inferflow_backends.cpu.layouts import STATS, Layout
-from inferflow_backends.cpu.linear_tile import sums_of
+from inferflow_backends.cpu.layouts import BLOCK, TILE, TILE_STATS, Layout
 from inferflow_backends.cpu.simd import (
     I64,
     const,
@@ -28,8 +27,6 @@ from inferflow_backends.cpu.tile import at_ir, loop_ir
 
 I8 = ir.IntType(8)
 POINTER = I8.as_pointer()
-TOKENS = 16
-"""Tokens of a tile."""
 SUMS = 1024
 """Bytes of the sums of a tile."""
 
@@ -63,7 +60,7 @@ def close_tiles(b: Any) -> None:
 
 def tile_config(columns: int) -> bytes:
     """Tiles 0..3: sums of 16 tokens x 16 rows; 4, 5: tokens x columns; 6, 7: columns / 4 x 64."""
-    shapes = [(TOKENS, 64)] * 4 + [(TOKENS, columns)] * 2 + [(columns // 4, 64)] * 2
+    shapes = [(TILE, 64)] * 4 + [(TILE, columns)] * 2 + [(columns // 4, 64)] * 2
     widths = b"".join(wide.to_bytes(2, "little") for _, wide in shapes)
     return (
         bytes([1]) + bytes(15) + widths + bytes(16) + bytes(rows for rows, _ in shapes) + bytes(8)
@@ -73,21 +70,20 @@ def tile_config(columns: int) -> bytes:
 def amx_product(layout: Layout) -> Any:
     """An unpacked group of signed codes times quantized tokens.
 
-    (panel, factors, minimums, blocks, rows, x, stats, y, room): y is [token][32] float32 of which
-    16 are written, also for tokens beyond `rows` up to the next multiple of 16, which must be there
-    to be read; `room` has 2 KB on a border of 64.
+    (panel, factors, minimums, blocks, rows, x, stats, y, room): x and stats lie in tiles; y is
+    [token][32] float32 of which 16 are written, for all tokens of the last tile; `room` has 2 KB on
+    a border of 64.
     """
 
     def product(b: Any, panel: Any, factors: Any, minimums: Any, blocks: Any, *rest: Any) -> Any:
         rows, x, stats, y, room = rest
-        stride = b.mul(blocks, const(I64, 32))
         width, parts = 16 * layout.columns, layout.parts
 
         def multiply(i: Any, part: int, slot: int, first: Any) -> None:
             """The dot products of a part of a block, into a slot of the room."""
-            tokens = at_ir(b, x, (b.mul(first, stride), 1), (i, 32), (1, part * layout.columns))
+            tokens = at_ir(b, x, (first, 512), (i, 512), (1, part * layout.columns))
             codes = at_ir(b, panel, (i, 512), (1, part * width))
-            tile_ir(b, "tileloadd64", 4 + slot, (tokens, stride))
+            tile_ir(b, "tileloadd64", 4 + slot, (tokens, const(I64, BLOCK)))
             tile_ir(b, "tileloadd64", 6 + slot, (codes, const(I64, 64)))
             tile_ir(b, "tilezero", slot)
             tile_ir(b, "tdpbssd", slot, 4 + slot, 6 + slot)
@@ -99,19 +95,19 @@ def amx_product(layout: Layout) -> Any:
             least = load_ir(b, at_ir(b, minimums, *place), F32V) if layout.minimum else None
             done: list[Any] = []
             for t, total in enumerate(totals):
-                token = b.mul(at_ir(b, first, (1, t)), blocks)
-                known = at_ir(b, stats, (token, STATS), (i, STATS))
+                known = at_ir(b, stats, (first, TILE_STATS), (i, TILE_STATS), (1, 4 * t))
                 d = splat_ir(b, F32V, load_ir(b, known, F32))
                 dots = load_ir(b, at_ir(b, room, (1, SUMS * slot + 64 * t)), I32V)
                 total = fma_ir(b, b.sitofp(dots, F32V), b.fmul(scale, d), total)
                 if least is not None:
-                    weight = load_ir(b, at_ir(b, known, (1, sums_of(layout, part)[1])), F32)
+                    sums = 64 if parts == 1 else 128 + 64 * part
+                    weight = load_ir(b, at_ir(b, known, (1, sums)), F32)
                     total = fma_ir(b, least, splat_ir(b, F32V, weight), total)
                 done.append(total)
             return done
 
         def tile(n: Any, _: list[Any]) -> list[Any]:
-            first = b.mul(n, const(I64, TOKENS))
+            first = b.mul(n, blocks)
 
             def step(i: Any, totals: list[Any]) -> list[Any]:
                 for part in range(parts):
@@ -127,7 +123,7 @@ def amx_product(layout: Layout) -> Any:
                     totals = gather(block, 0, slot, first, totals)
                 return totals
 
-            totals = [const(F32V, 0.0)] * TOKENS
+            totals = [const(F32V, 0.0)] * TILE
             if parts == 1:
                 pairs = b.lshr(blocks, const(I64, 1))
                 totals = guarded_loop(b, pairs, totals, two)
@@ -137,10 +133,10 @@ def amx_product(layout: Layout) -> Any:
             else:
                 totals = loop_ir(b, blocks, totals, step)
             for t, total in enumerate(totals):
-                store_ir(b, at_ir(b, y, (first, 128), (1, 128 * t)), total)
+                store_ir(b, at_ir(b, y, (n, 128 * TILE), (1, 128 * t)), total)
             return []
 
-        loop_ir(b, b.lshr(b.add(rows, const(I64, TOKENS - 1)), const(I64, 4)), [], tile)
+        loop_ir(b, b.lshr(b.add(rows, const(I64, TILE - 1)), const(I64, 4)), [], tile)
         return rows
 
     product.__name__ = "amx_product"

@@ -14,8 +14,13 @@ from inferflow_backends.cpu.layouts import LAYOUTS
 from inferflow_backends.cpu.pack import format_kernels
 from inferflow_backends.cpu.tape import Form
 
-FEW_BEFORE_TILES, FEW_BEFORE_PANELS = 6, 16
+FEW_BEFORE_TILES, FEW_BEFORE_PANELS = 8, 16
 """Tokens from which unpacking pays, with AMX and without (measured)."""
+
+
+def plain_tokens() -> int:
+    """Rows of x up to which its packed form has token after token; more lie in tiles."""
+    return FEW_BEFORE_TILES if amx.usable() else 1 << 32
 
 
 @dataclass

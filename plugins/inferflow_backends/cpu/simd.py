@@ -219,6 +219,11 @@ def f32_of_bits(b: Any, word: Any) -> Any:
     return b.bitcast(b.trunc(word, I32), F32)
 
 
+@operation(i64, f32)
+def bits_of_f32(b: Any, x: Any) -> Any:
+    return b.zext(b.bitcast(x, I32), I64)
+
+
 # --- arithmetic ------------------------------------------------------------------------------
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from inferflow_backends.cpu.buffers import address
+from inferflow_backends.cpu.forms import plain_tokens
 from inferflow_backends.cpu.kernels import dense, quantize
 from inferflow_backends.cpu.kernels import linear as kernels
 from inferflow_backends.cpu.kernels.options import compiled
-from inferflow_backends.cpu.layouts import DENSE, ROWS
+from inferflow_backends.cpu.layouts import DENSE, ROWS, TILE
 from inferflow_backends.cpu.lower import Lowering
 from inferflow_backends.cpu.pack import Packed
 from inferflow_core.graph import Node, ParamRef, Value
@@ -50,8 +51,8 @@ def packed_words(low: Lowering, packed: Packed) -> list[int]:
 
 
 def quantized(low: Lowering, x: Value, word: int, rows: int, k: int) -> list[int]:
-    """Addresses of the packed form of x: codes and stats, with room for a last tile of 16."""
-    count = low.capacity(x) + 16 * k
+    """Addresses of the packed form of x: codes and stats, with room for a last tile."""
+    count = low.capacity(x) + TILE * k
     buffers, new = low.quantized(x, [count, count])
     form = [address(buffer) for buffer in buffers]
     if new:
@@ -59,5 +60,5 @@ def quantized(low: Lowering, x: Value, word: int, rows: int, k: int) -> list[int
         split = low.split_of(a)
         if split is None or split[0] != word or split[2] % 32:
             split = (word, rows * k // 32, 32)
-        low.row(quantize.op_quantize, [*split, a, *form], [a], form, split=split)
+        low.row(quantize.op_quantize, [*split, a, *form, k, plain_tokens()], [a], form, split=split)
     return form
