@@ -33,6 +33,15 @@ def no_settings() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Processes of tests share a machine, and threads that spin there wait for each other. How many
+    there are makes no difference to a bit: tests that ask so say how many they want."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("inferflow_backends.cpu.threads.default_threads", lambda: 1)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference models and data beside the checkout."""

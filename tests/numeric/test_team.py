@@ -13,9 +13,10 @@ pytest.importorskip("numba", reason="the cpu backend needs numba")
 import numpy as np
 from inferflow_backends.cpu import threads
 from inferflow_backends.cpu.buffers import address, aligned
-from inferflow_backends.cpu.kernels.elementwise import op_add
+from inferflow_backends.cpu.kernels.elementwise import CODES, op_flat
 from inferflow_backends.cpu.load import ENOUGH_S, FIRST_REST_S, Load, most_useful
 from inferflow_backends.cpu.team import Team
+from inferflow_backends.cpu.threads import default_threads
 
 WIDTH = 4096
 
@@ -47,8 +48,8 @@ class Sum:
         self.state = aligned(256).view(np.int64)
         self.state[0] = WIDTH
         at = [address(buffer) for buffer in self.buffers]
-        rows = [[op_add.address, 0, 1, at[i], at[1], at[j]] for i, j in ((0, 2), (2, 3), (3, 4))]
-        rows = [row + [0] * 10 for row in rows]
+        head, places = [op_flat.address, 0, 1, CODES["add"]], ((0, 2), (2, 3), (3, 4))
+        rows = [[*head, at[i], 1, at[1], 1, at[j], *[0] * 7] for i, j in places]
         self.tape = np.array([rows[0], [0] * 16, rows[1], [0] * 16, rows[2]], np.int64)
 
     def run(self) -> None:
@@ -130,7 +131,7 @@ def test_threads_are_no_more_than_the_container_has_time_for(
     most = tmp_path / "cpu.max"
     monkeypatch.setattr(threads, "QUOTA", most)
     monkeypatch.setattr(threads, "allowed_processors", lambda: [0, 1, 2, 3])
-    assert threads.default_threads() == 4
+    assert default_threads() == 4
     for text, count in (("max 100000", 4), ("250000 100000", 2), ("50000 100000", 1)):
         most.write_text(text)
-        assert threads.default_threads() == count
+        assert default_threads() == count

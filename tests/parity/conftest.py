@@ -19,13 +19,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes of tests share a machine, and threads that spin there wait for each other. How
-    many there are makes no difference to a bit: tests/numeric/test_law.py."""
-    monkeypatch.setattr("inferflow_backends.cpu.threads.default_threads", lambda: 1)
-
-
 @pytest.fixture(params=["numpy", "cpu"])
 def backend(request: pytest.FixtureRequest) -> str:
     if request.param == "cpu":

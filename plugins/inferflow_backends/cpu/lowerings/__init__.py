@@ -7,7 +7,9 @@ is an entry `OP@cpu` of `inferflow.kernels`, which adds rows with a `cfunc` of i
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
+from types import ModuleType
 
 from inferflow_backends.cpu.lower import Lowering
 from inferflow_core.catalog import Catalog
@@ -67,13 +69,17 @@ class Lowerings:
 
     def lower(self, low: Lowering, node: Node) -> bool:
         """Adds the node's rows; False where no kernel serves it."""
-        from inferflow_backends.cpu.kernel_cache import kernels_cached_here
-
         if node.op in FILES:
-            with kernels_cached_here():
-                module = import_module(f"{__name__}.{FILES[node.op]}")
-            return getattr(module, node.op)(low, node)
+            return getattr(_module(FILES[node.op]), node.op)(low, node)
         name = f"{node.op}@cpu"
         if name in self._catalog.names("kernel"):
             return self._catalog.get("kernel", name)(low, node)
         return False
+
+
+@cache
+def _module(file: str) -> ModuleType:
+    from inferflow_backends.cpu.kernel_cache import kernels_cached_here
+
+    with kernels_cached_here():
+        return import_module(f"{__name__}.{file}")
