@@ -11,11 +11,8 @@ from processes import (
     BATCHES,
     BESIDE,
     GEN,
-    LONG,
-    LONG_GEN,
     PROMPT,
     Figures,
-    Hog,
     stream,
 )
 
@@ -39,14 +36,6 @@ class OpenVINO:
     def single(self, file: Path) -> Figures:
         prefill, decode = self._ask(file, PROMPT, GEN, 1)
         return {"prefill 512": prefill, "decode at 512": decode}
-
-    def hog(self, file: Path) -> Figures:
-        self._ask(file, 16, 2, 1)
-        with Hog():
-            return {"decode at 512, a core taken": self._ask(file, PROMPT, GEN, 1)[1]}
-
-    def long(self, file: Path) -> Figures:
-        return {"decode at 8k": self._ask(file, LONG, LONG_GEN, 1)[1]}
 
     def batch(self, file: Path) -> Figures:
         sizes = (BATCH_PROMPT, BATCH_GEN)

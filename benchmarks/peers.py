@@ -14,6 +14,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ PARTS = {
     "long": ("llama1b-q4_0",),
 }
 """The models of each part, where none are named."""
+ONE_AT_A_TIME = ("decode at 512", "decode at 8k")
+"""Where weights are read once a token: the rate times their bytes is a share of the memory's."""
 LESS_IS_BETTER = ("first token, s", "peak memory, GB")
 Engine = Inferflow | LlamaCpp | OpenVINO
 Row = dict[str, Any]
@@ -61,11 +64,12 @@ def main() -> None:
         if given.openvino:
             engines.append(OpenVINO(given.openvino))
         chosen = given.models.split(",") if given.models else None
-        for part in given.only.split(","):
-            for model in chosen or PARTS[part]:
-                measure(part, given.folder / f"{model}.gguf", engines, given.rounds, given.runs)
-                for engine in engines:
-                    engine.close()
+        for model in chosen or ALL:
+            for part in given.only.split(","):
+                if chosen or model in PARTS[part]:
+                    measure(part, given.folder / f"{model}.gguf", engines, given.rounds, given.runs)
+            for engine in engines:
+                engine.close()
     print(tables(rows(given.runs)))
 
 
@@ -81,9 +85,10 @@ def measure(part: str, file: Path, engines: list[Engine], rounds: int, runs: Pat
         read = float(output([sys.executable, str(BESIDE / "probe.py")]))
         for engine in missing:
             row: Row = {**key, "engine": engine.name, "read": read, "weights": weights}
-            row["load"] = os.getloadavg()[0]
+            row["load"], start = os.getloadavg()[0], time.perf_counter()
             try:
                 row["figures"] = getattr(engine, part)(file)
+                row["seconds"] = round(time.perf_counter() - start, 1)
             except (RuntimeError, ValueError, KeyError, subprocess.SubprocessError) as error:
                 print(f"{key} {engine.name}: {error}", file=sys.stderr, flush=True)
                 continue
@@ -123,7 +128,7 @@ def tables(found: list[Row]) -> str:
         less = figure in LESS_IS_BETTER
         ours, share = engines.get(Inferflow.name, {}), ""
         speeds = {number: reads[parts[figure], model, number] for number in ours}
-        if figure.startswith("decode at") and ours:
+        if figure in ONE_AT_A_TIME and ours:
             part = [weights[model] * ours[number] / speeds[number] / 1e9 for number in ours]
             share = f"{statistics.median(part):.0%} of {statistics.median(speeds.values()):.0f}"
         cells = [spelled(middle.get(name)) for name in names]

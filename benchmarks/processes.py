@@ -10,7 +10,7 @@ from typing import IO, Any
 Figures = dict[str, float]
 """Rates are tokens/s. Those of one name are compared; what an engine has no method for is not."""
 PROMPT, GEN, LONG, LONG_GEN = 512, 64, 8192, 32
-BATCHES, BATCH_PROMPT, BATCH_GEN = (8, 16), 128, 64
+BATCHES, BATCH_PROMPT, BATCH_GEN = (8, 16), 128, 32
 TEXT = "The sea is"
 BESIDE = Path(__file__).parent
 

@@ -40,12 +40,17 @@ class Client:
 
 def main(url: str, model: str, clients: str, prompt: str, gen: str) -> None:
     generator = random.Random(0)
-    ask(url, model, [[generator.randrange(100, 30000) for _ in range(16)]], 4)  # warms up
-    ids = [[generator.randrange(100, 30000) for _ in range(16)] for _ in range(int(clients))]
-    # A prompt that repeats itself is gone on with by repeating: no end token cuts the answer.
-    found = ask(url, model, [(each * int(prompt))[: int(prompt)] for each in ids], int(gen))
-    if any(client.tokens != int(gen) for client in found):
-        raise SystemExit(f"tokens: {[client.tokens for client in found]}, not {gen} each")
+    count, length = int(clients), int(prompt)
+    tried = [[generator.randrange(100, 30000) for _ in range(length)] for _ in range(3 * count)]
+    # An end token would cut an answer short: prompts are tried before, which warms up as well.
+    whole = [
+        ids
+        for ids, client in zip(tried, ask(url, model, tried, int(gen)), strict=True)
+        if client.tokens == int(gen)
+    ]
+    if len(whole) < count:
+        raise SystemExit(f"only {len(whole)} of {len(tried)} answers had {gen} tokens")
+    found = ask(url, model, whole[:count], int(gen))
     begin = max(client.times[0] for client in found)
     end = max(client.times[-1] for client in found)
     later = 0.0
