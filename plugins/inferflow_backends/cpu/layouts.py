@@ -87,10 +87,11 @@ FACTOR, SUM, HALVES, SCALED_SUM, SCALED_HALVES = 0, 4, 8, 16, 20
 
 TILE = 16
 """Tokens of a tile. Where AMX is used, many tokens lie in tiles: codes [token / 16][block][16][32],
-and what the products need of `STATS` [token / 16][block][4][16]: `d`, and d times the sum and times
+and what the products need of `STATS` [token / 16][block][8][16]: `d`, and d times the sum and times
 the sums of the halves."""
-TILE_STATS = 4 * 4 * TILE
-"""Bytes of a tile and a block; d times the sum stands at 64, times the halves' at 128."""
+TILE_STATS = STATS * TILE
+"""Bytes of a tile and a block, as many as the tokens have alone; half of them are used: d times the
+sum stands at 64, times the halves' at 128."""
 
 DENSE = {"f32": 4, "f16": 2, "bf16": 2}
 """Formats that stay as they are, [out / 16][in][16] -> bytes of a number."""

@@ -36,7 +36,10 @@ class Packed:
 
 def format_kernels(format: str) -> Any:
     """The module of a packed format's kernels."""
-    return import_module(f"inferflow_backends.cpu.kernels.formats.{format}")
+    from inferflow_backends.cpu.kernel_cache import kernels_cached_here
+
+    with kernels_cached_here():
+        return import_module(f"inferflow_backends.cpu.kernels.formats.{format}")
 
 
 def pack(weight: Weight, threads: int = 1) -> Packed:
