@@ -14,7 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from inferflow_backends.cpu.isa import F32, F32V, I32, I32V, dot4, streams
+from inferflow_backends.cpu.isa import F32, F32V, I32, I32V, dot4
 from inferflow_backends.cpu.layouts import (
     BLOCK,
     HALVES,
@@ -39,8 +39,6 @@ from inferflow_backends.cpu.simd import (
 )
 from inferflow_backends.cpu.tile import at_ir, loop_ir, stream_ir
 
-STREAM_AHEAD = 4096
-"""Bytes ahead of a single token's products at which packed weights are fetched."""
 FEW = (8, 4, 2, 1)
 """Tokens that the products on packed weights take at once."""
 MANY = (5, 3, 1)
@@ -201,9 +199,7 @@ def few_product(layout: Layout) -> Any:
 
             def block(i: Any, totals: list[Any]) -> list[Any]:
                 here = at_ir(b, codes, (i, layout.code_bytes))
-                if size == 1 and streams():
-                    for line in range(0, layout.code_bytes, 64):
-                        stream_ir(b, at_ir(b, here, (1, STREAM_AHEAD + line)))
+                stream_ir(b, here, layout.code_bytes)
                 quads = codes_ir(b, layout.bits, here)
                 groups = [(quads, scales_ir(b, layout, scales, i))]
                 return products_ir(b, layout, offset, tokens, i, groups, totals)
@@ -232,7 +228,9 @@ def unpack_blocks(layout: Layout) -> Any:
         shift = b.bitcast(splat_ir(b, I32V, b.trunc(shift, I32)), bytes_)
 
         def block(i: Any, _: list[Any]) -> list[Any]:
-            quads = codes_ir(b, layout.bits, at_ir(b, codes, (i, layout.code_bytes)))
+            here = at_ir(b, codes, (i, layout.code_bytes))
+            stream_ir(b, here, layout.code_bytes)
+            quads = codes_ir(b, layout.bits, here)
             for j, quad in enumerate(quads):
                 moved = b.sub(b.bitcast(quad, bytes_), shift)
                 store_ir(b, at_ir(b, panel, (i, 512), (1, 64 * j)), moved)
@@ -337,7 +335,9 @@ def dense_product(format: str) -> Any:
             homes = [at_ir(b, x, (b.mul(at_ir(b, first, (1, t)), k), 4)) for t in range(size)]
 
             def column(i: Any, totals: list[Any]) -> list[Any]:
-                weights = weights_ir(b, at_ir(b, w, (i, 16 * width)))
+                here = at_ir(b, w, (i, 16 * width))
+                stream_ir(b, here, 16 * width)
+                weights = weights_ir(b, here)
                 numbers = [load_ir(b, at_ir(b, home, (i, 4)), F32) for home in homes]
                 return [
                     fma_ir(b, weights, splat_ir(b, F32V, number), total)

@@ -7,7 +7,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from inferflow_backends.cpu.isa import I32, declare
+from inferflow_backends.cpu.isa import I32, declare, stream_hint
 from inferflow_backends.cpu.simd import (
     I64,
     const,
@@ -41,13 +41,15 @@ def loop_ir(
     return values
 
 
-def stream_ir(b: Any, address: Any) -> None:
-    """Fetches a line that is read once, past the caches that others need."""
+def stream_ir(b: Any, address: Any, count: int) -> None:
+    """Fetches what will be read once, `count` bytes some way behind `address`."""
     pointer = ir.IntType(8).as_pointer()
     arguments = [pointer, I32, I32, I32]
     function = declare(b, "llvm.prefetch.p0", ir.VoidType(), arguments)
-    read, once, data = const(I32, 0), const(I32, 0), const(I32, 1)
-    b.call(function, [b.inttoptr(address, pointer), read, once, data])
+    locality, ahead = stream_hint()
+    for line in range(0, count, 64):
+        place = b.inttoptr(at_ir(b, address, (1, ahead + line)), pointer)
+        b.call(function, [place, const(I32, 0), const(I32, locality), const(I32, 1)])
 
 
 def at_ir(b: Any, base: Any, *terms: tuple[Any, int]) -> Any:
