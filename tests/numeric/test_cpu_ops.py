@@ -1,111 +1,18 @@
 """The small ops of the cpu backend: each kernel against the numpy reference, over shapes and
 tails, the same bits for any number of threads, and no numpy call in between."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
-from inferflow_core.axes import ONE, Axis, Dims
-from inferflow_core.block import Model, Param, Scope
-from inferflow_core.catalog import Catalog
+from inferflow_core.axes import ONE, Axis
 from inferflow_core.context import Context
-from inferflow_core.graph import Graph
-from inferflow_core.interfaces import Program, Sizes
 from inferflow_core.ops import Ops, Tensor
 
 pytest.importorskip("numba", reason="the cpu backend needs numba")
 
-from inferflow_backends.cpu import CPUBackend
-from inferflow_backends.cpu.lower import Reference
-from inferflow_backends.cpu.program import CPUProgram
-from inferflow_backends.numpy import NumpyBackend
-
-SEQUENCES = [[3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3], [8], [4, 6, 2, 6]]
-Case = Callable[[Ops, Any, Any, Any, Context], Tensor]
-
-
-def axes(*sizes: int) -> list[Axis]:
-    return [Axis(f"a{place}", size) for place, size in enumerate(sizes)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Probe(Model):
-    """x and y [T, hidden], and what a case makes of them."""
-
-    vocab: int = 12
-    case: Case
-    weights: tuple[tuple[int, ...], ...] = ()
-
-    def params(self, dims: Dims) -> dict[str, Param]:
-        tables = {name: Param(dims.vocab, dims.hidden) for name in "xy"}
-        return tables | {f"w{n}": Param(*axes(*sizes)) for n, sizes in enumerate(self.weights)}
-
-    def entries(self) -> dict[str, Callable[[Ops, Scope, Context], dict[str, Tensor]]]:
-        def step(ops: Ops, w: Any, ctx: Context) -> dict[str, Tensor]:
-            x, y = ops.rows(w.x, ctx.ids), ops.rows(w.y, ctx.ids)
-            return {"logits": self.case(ops, w, x, y, ctx)}
-
-        return {"step": step}
-
-
-class Threaded:
-    """The cpu backend with so many threads; `references` are the ops that numpy ran."""
-
-    name: ClassVar[str] = "threaded"
-
-    def __init__(self, threads: int = 1, weights: Mapping[str, Any] | None = None) -> None:
-        self._backend, self._threads = CPUBackend(Catalog()), threads
-        self._weights = weights or {}
-        self.programs: list[CPUProgram] = []
-
-    def available(self) -> str:
-        return ""
-
-    def native(self) -> frozenset[str]:
-        return self._backend.native()
-
-    def compile(self, graph: Graph, weights: Any, sizes: Sizes) -> Program:
-        given = {**weights, **self._weights}
-        program = self._backend.compile(graph, given, replace(sizes, threads=self._threads))
-        assert isinstance(program, CPUProgram)
-        self.programs.append(program)
-        return program
-
-
-@contextmanager
-def references() -> Iterator[list[str]]:
-    """The ops that ran as numpy between tapes."""
-    found: list[str] = []
-    call = CPUProgram._call  # pyright: ignore
-
-    def noted(self: CPUProgram, segment: Reference, buffers: Any) -> None:
-        found.append(segment.node.op)
-        call(self, segment, buffers)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CPUProgram, "_call", noted)
-        yield found
-
-
-def compare(model: Model, tolerance: float = 2e-6) -> None:
-    """The model on cpu and numpy, and the law: alone, in company, in chunks, with three threads."""
-    with references() as called:
-        prober = NumpyBackend(Catalog()).prober(Threaded())
-        together = prober.run(model, SEQUENCES)
-        alone = [prober.run(model, [sequence])[0] for sequence in SEQUENCES]
-        assert alone == together == prober.run(model, SEQUENCES, chunk=5)
-        three = NumpyBackend(Catalog()).prober(Threaded(3))
-        assert three.run(model, SEQUENCES) == together
-    assert called == []
-    expected = b"".join(NumpyBackend(Catalog()).prober().run(model, SEQUENCES, how="eager"))
-    x, y = (np.frombuffer(b, np.float32) for b in (expected, b"".join(together)))
-    assert x.shape == y.shape
-    assert np.abs(x - y).max() <= tolerance * max(1.0, float(np.abs(x).max()))
-
+from cpu_probe import Probe, axes, compare
 
 ACTS = ["silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "relu2", "tanh", "sigmoid"]
 ARITHMETIC = ["add", "sub", "mul", "maximum", "minimum"]
@@ -194,6 +101,28 @@ def test_columns_rows_and_weighted_sums(heads: int, width: int) -> None:
         return ops.concat(part, ops.combine(split, weight), chosen, ops.expand(where, -1))
 
     compare(Probe(case=case, hidden=heads * width, weights=((12, 7),)))
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize(("heads", "inner", "out"), [(1, 5, 3), (3, 16, 20), (4, 24, 33)])
+def test_a_map_for_each_head(heads: int, inner: int, out: int, transpose: bool) -> None:
+    """Rows 1..1 + out of each head's; the others are no part of it."""
+    shape = (heads * ((inner if transpose else out) + 3), out if transpose else inner)
+
+    def case(ops: Ops, w: Any, x: Any, y: Any, ctx: Context) -> Tensor:
+        split = ops.split_axis(x, *axes(heads, inner))
+        stop = 1 + (inner if transpose else out)
+        found = ops.head_linear(split, w.w0, start=1, stop=stop, transpose=transpose)
+        return ops.merge_axes(found)
+
+    compare(Probe(case=case, hidden=heads * inner, weights=(shape,)))
+
+
+def test_embedding_rows_of_a_computed_index() -> None:
+    def case(ops: Ops, w: Any, x: Any, y: Any, ctx: Context) -> Tensor:
+        return ops.rows(w.w0, ops.to_int(ops.to_float(ctx.positions) * 0.5 + 2.0))
+
+    compare(Probe(case=case, hidden=20, weights=((12, 20),)))
 
 
 ERRORS = {"exp": 2, "log": 1, "tanh": 2, "erf": 4, "sin": 1, "cos": 1, "gelu": 2, "gelu_tanh": 2}

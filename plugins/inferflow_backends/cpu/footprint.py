@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import prod
 
 from inferflow_backends.cpu.buffers import ALIGNMENT, SLACK
-from inferflow_backends.cpu.layouts import DENSE
+from inferflow_backends.cpu.layouts import DENSE, stacked
 from inferflow_backends.cpu.layouts import held as held_as
 from inferflow_backends.cpu.lives import VIEWS, lives
 from inferflow_backends.cpu.memory import (
@@ -43,8 +43,9 @@ class CPUFootprint:
             for place, path in enumerate(_params(node)):
                 weight = self._params[path]
                 held = Held("f32", 4 * prod(weight.shape))
-                if node.op in ("linear", "rows") and place == 0:
-                    held = Held(*held_as(weight.shape, weight.format, packs=self._packs))
+                if node.op in ("linear", "rows", "expert_linear") and place == 0:
+                    shape = stacked(weight.shape) if len(weight.shape) == 3 else weight.shape
+                    held = Held(*held_as(shape, weight.format, packs=self._packs))
                 forms.setdefault(path, set()).add(held)
         return {
             path: Held(
@@ -97,6 +98,7 @@ class CPUFootprint:
         deaths, _ = lives(nodes, keep)
         owners: dict[int, int] = {}
         buffers: dict[int, list[int]] = {}
+        made: set[tuple[int, int]] = set()
 
         def capacity(value: Value) -> int:
             size, count = numbers(value)
@@ -108,17 +110,34 @@ class CPUFootprint:
             if node.op in VIEWS and isinstance(x, Value) and out:
                 owners[out.id] = owners.get(x.id, x.id)
                 continue
-            if node.op == "linear" and isinstance(x, Value) and self._is_packed(node):
-                owner = owners.get(x.id, x.id)
-                if len(buffers.get(owner, ())) == 1:
-                    count = capacity(x) + 16 * x.axes[-1].length
-                    for size in [count] * 2:
-                        buffers[owner].append(arena.take(size))
+            for value, sizes_of, key in self._forms(node, capacity):
+                owner = owners.get(value.id, value.id)
+                if owner in buffers and (owner, key) not in made:
+                    made.add((owner, key))
+                    buffers[owner] += [arena.take(size) for size in sizes_of]
             for value in node.outputs:
                 buffers[value.id] = [arena.take(4 * capacity(value))]
             for owner in deaths.get(place, ()):
                 for size in buffers.pop(owner, ()):
                     arena.give_back(size)
+
+    def _forms(
+        self, node: Node, capacity: Callable[[Value], int]
+    ) -> Iterator[tuple[Value, list[int], int]]:
+        """Value, bytes, and a key: what is made of an input for a product, once for all of them.
+        See `lowerings/linear.py` and `experts.py`."""
+        x = node.inputs[0] if node.op in ("linear", "expert_linear") else None
+        if not isinstance(x, Value):
+            return
+        width, packed = x.axes[-1].length, self._is_packed(node)
+        if packed:
+            yield x, [capacity(x) + 16 * width] * 2, 0
+        index, weight = node.inputs[2], node.inputs[1]
+        if node.op == "expert_linear" and isinstance(index, Value):
+            assert isinstance(weight, ParamRef)
+            pairs, experts = capacity(index), self._params[weight.path].shape[0]
+            yield index, [4 * (pairs + 2 * experts + 1)], 0
+            yield x, [(pairs + 16) * width] * 2 if packed else [4 * (pairs + 16) * width], index.id
 
     def _is_packed(self, node: Node) -> bool:
         weight = node.inputs[1]

@@ -97,6 +97,12 @@ DENSE = {"f32": 4, "f16": 2, "bf16": 2}
 """Formats that stay as they are, [out / 16][in][16] -> bytes of a number."""
 
 
+def stacked(shape: tuple[int, ...]) -> tuple[int, int]:
+    """What holds matrices [experts, out, in] below each other, each of whole groups: rows, in."""
+    experts, out, inner = shape
+    return experts * -(-out // ROWS) * ROWS, inner
+
+
 def held(shape: tuple[int, ...], format: str, *, packs: bool) -> tuple[str, int]:
     """The format in which a matrix [out, in] is held, and its bytes. `packs` False: all is f32."""
     out, inner = shape

@@ -71,7 +71,7 @@ class Lowering:
         self._limits = limits
         self.arena = Arena()
         self._owners: dict[int, int] = {}
-        self._quantized: dict[int, list[Array]] = {}
+        self._quantized: dict[tuple[int, int | None], list[Array]] = {}
         self.uses = uses
         """Owner id -> how many nodes and outputs read the value or a view of it."""
         self._read: set[int] = set()
@@ -132,16 +132,20 @@ class Lowering:
         if owner in self._kept:
             return
         self.arena.give_back(self.buffers[owner])
-        for buffer in self._quantized.pop(owner, ()):
-            self.arena.give_back(buffer)
+        for key in [key for key in self._quantized if key[0] == owner]:
+            for buffer in self._quantized.pop(key):
+                self.arena.give_back(buffer)
 
-    def quantized(self, value: Value, sizes: Sequence[int]) -> tuple[list[Array], bool]:
-        """The buffers of a value's packed form, and whether they are new (still to be filled)."""
-        owner = self.owner(value)
-        new = owner not in self._quantized
+    def quantized(
+        self, value: Value, sizes: Sequence[int], *, beside: Value | None = None
+    ) -> tuple[list[Array], bool]:
+        """The buffers of a value's packed form, or of what else is made of it and the value
+        `beside`, and whether they are new (still to be filled)."""
+        key = (self.owner(value), None if beside is None else self.owner(beside))
+        new = key not in self._quantized
         if new:
-            self._quantized[owner] = [self.arena.take(size) for size in sizes]
-        return self._quantized[owner], new
+            self._quantized[key] = [self.arena.take(size) for size in sizes]
+        return self._quantized[key], new
 
     def row(
         self,

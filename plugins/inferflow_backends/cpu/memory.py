@@ -11,7 +11,7 @@ import numpy.typing as npt
 from inferflow_backends.cpu.buffers import aligned, placed
 from inferflow_backends.cpu.forms import Forms
 from inferflow_backends.cpu.layouts import LAYOUTS
-from inferflow_backends.cpu.pack import Packed, pack, pack_dense
+from inferflow_backends.cpu.pack import Packed, Stacked, pack, pack_dense, whole_groups
 from inferflow_backends.cpu.tape import COLUMNS, PART, PRODUCTS, SHARED_TOKENS
 from inferflow_backends.cpu.threads import default_threads
 from inferflow_core.block import SourceState, State
@@ -49,14 +49,31 @@ class Memory:
         """State path -> its pages, outermost."""
 
     def packed(self, path: str) -> Packed:
-        """A matrix for `linear` and `rows`."""
+        """A matrix for `linear` and `rows`, or one of each expert, one below the other."""
         if path not in self._packed:
             weight = self._weights[path]
+            if len(weight.shape) == 3:
+                weight = Stacked(weight)
             threads = self.sizes.threads or default_threads()
             self._packed[path] = (
                 pack(weight, threads) if self.packs else pack_dense(weight.values(), "f32")
             )
         return self._packed[path]
+
+    def shape(self, path: str) -> tuple[int, ...]:
+        """Of a param."""
+        return self._weights[path].shape
+
+    def head_maps(self, path: str, heads: int, *, start: int, stop: int, transpose: bool) -> Packed:
+        """Rows start:stop of each head of a matrix, or these transposed, as float32 maps one below
+        the other."""
+        key = f"{path}[{start}:{stop}]{'T' if transpose else ''}"
+        if key not in self._packed:
+            values = self._weights[path].values()
+            maps = values.reshape(heads, -1, values.shape[-1])[:, start:stop]
+            maps = whole_groups(maps.swapaxes(1, 2) if transpose else maps)
+            self._packed[key] = pack_dense(maps, "f32")
+        return self._packed[key]
 
     def plain(self, path: str) -> Array:
         """A param as float32, row by row: small ones, and those of numpy references."""
@@ -145,7 +162,7 @@ def thread_scratch(nodes: list[Node]) -> int:
     columns = [
         x.axes[-1].length
         for n in nodes
-        if n.op == "linear"
+        if n.op in ("linear", "expert_linear", "head_linear")
         for x in n.inputs[:1]
         if isinstance(x, Value)
     ]

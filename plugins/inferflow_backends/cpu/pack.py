@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inferflow_backends.cpu.buffers import address, aligned, placed
-from inferflow_backends.cpu.layouts import DENSE, LAYOUTS, ROWS, Layout, held
+from inferflow_backends.cpu.layouts import DENSE, LAYOUTS, ROWS, Layout, held, stacked
 from inferflow_core.interfaces import Weight
 
 Array = npt.NDArray[Any]
@@ -32,6 +32,36 @@ class Packed:
     def layout(self) -> Layout:
         """Of a packed format."""
         return LAYOUTS[self.format]
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """Matrices [experts, out, in] as one, below each other, each with zero rows up to a whole
+    group. (Zeros are zero in every format.)"""
+
+    weight: Weight
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return stacked(self.weight.shape)
+
+    @property
+    def format(self) -> str:
+        return self.weight.format
+
+    def packed(self) -> Array:
+        return whole_groups(self.weight.packed().reshape(*self.weight.shape[:2], -1))
+
+    def values(self) -> Array:
+        return whole_groups(self.weight.values())
+
+
+def whole_groups(matrices: Array) -> Array:
+    """[n, rows, columns] -> [n * rows, columns] with zero rows up to whole groups of each."""
+    missing = -matrices.shape[1] % ROWS
+    if missing:
+        matrices = np.pad(matrices, [(0, 0), (0, missing), (0, 0)])
+    return matrices.reshape(-1, matrices.shape[2])
 
 
 def format_kernels(format: str) -> Any:

@@ -23,10 +23,10 @@ F16, BF16 = 1, 2
 
 @cfunc(OP, **OPTIONS)
 def op_rows_dense(row, tid, threads, state):
-    """row: size word, width, weights [n / 16][width][16], ids (word), kind (0: float32, 1: float16,
+    """row: size word, width, weights [n / 16][width][16], ids, kind (0: float32, 1: float16,
     2: bfloat16), out."""
     count, width = i64_at(state + 8 * i64_at(row + 8)), i64_at(row + 16)
-    weights, ids = i64_at(row + 24), i64_at(state + 8 * i64_at(row + 32))
+    weights, ids = i64_at(row + 24), i64_at(row + 32)
     kind, out = i64_at(row + 40), i64_at(row + 48)
     for t in range(count):
         n = i32_at(ids + 4 * t)
@@ -44,11 +44,11 @@ def op_rows_dense(row, tid, threads, state):
 
 @cfunc(OP, **OPTIONS)
 def op_rows_packed(row, tid, threads, state):
-    """row: size word, width, codes, scales, bytes of a group's codes and scales, ids (word), form,
+    """row: size word, width, codes, scales, bytes of a group's codes and scales, ids, form,
     out."""
     count, width = i64_at(state + 8 * i64_at(row + 8)), i64_at(row + 16)
     codes, scales, code_bytes = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40)
-    scale_bytes, ids = i64_at(row + 48), i64_at(state + 8 * i64_at(row + 56))
+    scale_bytes, ids = i64_at(row + 48), i64_at(row + 56)
     floats, out = i64_at(i64_at(row + 64) + FLOATS), i64_at(row + 72)
     group_of_floats = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES) + PANEL
     for t in range(count * tid // threads, count * (tid + 1) // threads):
