@@ -84,7 +84,7 @@ def quantized(x: Any, plain: int) -> tuple[Any, Any]:
     home[:] = x.reshape(-1).view(np.uint8)
     codes, stats = (aligned((tokens + 16) * columns) for _ in range(2))
     words = [State.TOKENS, columns // 32, 32, address(home), address(codes), address(stats)]
-    words += [columns, plain]
+    words += [columns, plain, 1]
     run_op(op_quantize, words, tokens)
     return codes, stats
 

@@ -29,6 +29,8 @@ I8 = ir.IntType(8)
 POINTER = I8.as_pointer()
 SUMS = 1024
 """Bytes of the sums of a tile."""
+AT_ONCE = 8
+"""Blocks that are taken by all tokens before the next."""
 
 
 def tile_ir(b: Any, name: str, *arguments: Any) -> None:
@@ -68,91 +70,88 @@ def tile_config(columns: int) -> bytes:
 
 
 def amx_product(layout: Layout) -> Any:
-    """An unpacked group of signed codes times quantized tokens.
+    """Two unpacked groups of signed codes times quantized tokens.
 
-    (panel, factors, minimums, blocks, rows, x, stats, y, room): x and stats lie in tiles; y is
-    [token][32] float32 of which 16 are written, for all tokens of the last tile; `room` has 2 KB on
-    a border of 64.
+    (panel, factors, minimums, stride, blocks, rows, x, stats, y, room): the second group's panel,
+    factors and minimums lie `stride` bytes behind the first's; x and stats lie in tiles; y is
+    [token][32] float32, written for all tokens of the last tile; `room` has 4 KB on a border of 64.
+    A few blocks at a time are taken by all tokens and both groups, so that what they read stays in
+    the first cache; sums wait in y meanwhile.
     """
+    width, parts = 16 * layout.columns, layout.parts
 
-    def product(b: Any, panel: Any, factors: Any, minimums: Any, blocks: Any, *rest: Any) -> Any:
-        rows, x, stats, y, room = rest
-        width, parts = 16 * layout.columns, layout.parts
+    def product(b: Any, panel: Any, factors: Any, minimums: Any, stride: Any, *rest: Any) -> Any:
+        blocks, rows, x, stats, y, room = rest
+        tiles = b.lshr(b.add(rows, const(I64, TILE - 1)), const(I64, 4))
 
-        def multiply(i: Any, part: int, slot: int, first: Any) -> None:
-            """The dot products of a part of a block, into a slot of the room."""
-            tokens = at_ir(b, x, (first, 512), (i, 512), (1, part * layout.columns))
-            codes = at_ir(b, panel, (i, 512), (1, part * width))
-            tile_ir(b, "tileloadd64", 4 + slot, (tokens, const(I64, BLOCK)))
-            tile_ir(b, "tileloadd64", 6 + slot, (codes, const(I64, 64)))
-            tile_ir(b, "tilezero", slot)
-            tile_ir(b, "tdpbssd", slot, 4 + slot, 6 + slot)
-            tile_ir(b, "tilestored64", slot, (at_ir(b, room, (1, SUMS * slot)), const(I64, 64)))
+        def slot(i: Any, part: int) -> Any:
+            inside = b.and_(i, const(I64, 1))
+            return at_ir(b, room, (inside, SUMS * parts), (1, SUMS * part))
 
-        def gather(i: Any, part: int, slot: int, first: Any, totals: list[Any]) -> list[Any]:
-            place = ((i, 64 * parts), (1, 64 * part))
-            scale = load_ir(b, at_ir(b, factors, *place), F32V)
-            least = load_ir(b, at_ir(b, minimums, *place), F32V) if layout.minimum else None
+        def multiply(i: Any, n: Any, behind: Any) -> None:
+            """The dot products of a block, into its slots."""
+            for part in range(parts):
+                place = at_ir(b, i, (b.mul(n, blocks), 1))
+                tokens = at_ir(b, x, (place, TILE * BLOCK), (1, part * layout.columns))
+                codes = at_ir(b, panel, (behind, 1), (i, TILE * BLOCK), (1, part * width))
+                tile_ir(b, "tileloadd64", 4, (tokens, const(I64, BLOCK)))
+                tile_ir(b, "tileloadd64", 6, (codes, const(I64, 64)))
+                tile_ir(b, "tilezero", 0)
+                tile_ir(b, "tdpbssd", 0, 4, 6)
+                tile_ir(b, "tilestored64", 0, (slot(i, part), const(I64, 64)))
+
+        def gather(i: Any, n: Any, behind: Any, part: int, totals: list[Any]) -> list[Any]:
+            home = ((behind, 1), (i, 64 * parts), (1, 64 * part))
+            scale = load_ir(b, at_ir(b, factors, *home), F32V)
+            least = load_ir(b, at_ir(b, minimums, *home), F32V) if layout.minimum else None
+            known = at_ir(b, stats, (b.mul(n, blocks), TILE_STATS), (i, TILE_STATS))
             done: list[Any] = []
             for t, total in enumerate(totals):
-                known = at_ir(b, stats, (first, TILE_STATS), (i, TILE_STATS), (1, 4 * t))
-                d = splat_ir(b, F32V, load_ir(b, known, F32))
-                dots = load_ir(b, at_ir(b, room, (1, SUMS * slot + 64 * t)), I32V)
+                d = splat_ir(b, F32V, load_ir(b, at_ir(b, known, (1, 4 * t)), F32))
+                dots = load_ir(b, at_ir(b, slot(i, part), (1, 64 * t)), I32V)
                 total = fma_ir(b, b.sitofp(dots, F32V), b.fmul(scale, d), total)
                 if least is not None:
                     sums = 64 if parts == 1 else 128 + 64 * part
-                    weight = load_ir(b, at_ir(b, known, (1, sums)), F32)
+                    weight = load_ir(b, at_ir(b, known, (1, sums + 4 * t)), F32)
                     total = fma_ir(b, least, splat_ir(b, F32V, weight), total)
                 done.append(total)
             return done
 
-        def tile(n: Any, _: list[Any]) -> list[Any]:
-            first = b.mul(n, blocks)
+        def several(c: Any, _: list[Any]) -> list[Any]:
+            """Some blocks, for all tokens and both groups."""
+            first = b.mul(c, const(I64, AT_ONCE))
+            left = b.sub(blocks, first)
+            more = b.icmp_signed(">", left, const(I64, AT_ONCE))
+            count = b.select(more, const(I64, AT_ONCE), left)
 
-            def step(i: Any, totals: list[Any]) -> list[Any]:
-                for part in range(parts):
-                    multiply(i, part, part, first)
-                    totals = gather(i, part, part, first, totals)
-                return totals
+            def unit(u: Any, _: list[Any]) -> list[Any]:
+                n, group = b.lshr(u, const(I64, 1)), b.and_(u, const(I64, 1))
+                behind = b.mul(stride, group)
+                home = at_ir(b, y, (n, 128 * TILE), (group, 64))
 
-            def two(i: Any, totals: list[Any]) -> list[Any]:
-                here = [b.shl(i, const(I64, 1)), at_ir(b, b.shl(i, const(I64, 1)), (1, 1))]
-                for slot, block in enumerate(here):
-                    multiply(block, 0, slot, first)
-                for slot, block in enumerate(here):
-                    totals = gather(block, 0, slot, first, totals)
-                return totals
+                def step(j: Any, totals: list[Any]) -> list[Any]:
+                    i = b.add(first, j)
+                    multiply(i, n, behind)
+                    for part in range(parts):
+                        totals = gather(i, n, behind, part, totals)
+                    return totals
 
-            totals = [const(F32V, 0.0)] * TILE
-            if parts == 1:
-                pairs = b.lshr(blocks, const(I64, 1))
-                totals = guarded_loop(b, pairs, totals, two)
-                odd = b.and_(blocks, const(I64, 1))
-                last = b.sub(blocks, const(I64, 1))
-                totals = guarded_loop(b, odd, totals, lambda i, t: step(b.add(last, i), t))
-            else:
-                totals = loop_ir(b, blocks, totals, step)
-            for t, total in enumerate(totals):
-                store_ir(b, at_ir(b, y, (n, 128 * TILE), (1, 128 * t)), total)
+                places = [at_ir(b, home, (1, 128 * t)) for t in range(TILE)]
+                begin = b.icmp_signed("==", c, const(I64, 0))
+                start = [
+                    b.select(begin, const(F32V, 0.0), load_ir(b, place, F32V)) for place in places
+                ]
+                totals = loop_ir(b, count, start, step)
+                for place, total in zip(places, totals, strict=True):
+                    store_ir(b, place, total)
+                return []
+
+            loop_ir(b, b.shl(tiles, const(I64, 1)), [], unit)
             return []
 
-        loop_ir(b, b.lshr(b.add(rows, const(I64, TILE - 1)), const(I64, 4)), [], tile)
+        chunks = b.udiv(b.add(blocks, const(I64, AT_ONCE - 1)), const(I64, AT_ONCE))
+        loop_ir(b, chunks, [], several)
         return rows
 
     product.__name__ = "amx_product"
-    return operation(i64, *[i64] * 9)(product)
-
-
-def guarded_loop(b: Any, count: Any, start: list[Any], body: Any) -> list[Any]:
-    """`loop_ir` for a count that may be 0."""
-    before = b.block
-    with b.if_then(b.icmp_signed(">", count, const(I64, 0))):
-        inside = loop_ir(b, count, start, body)
-        end = b.block
-    results: list[Any] = []
-    for first, later in zip(start, inside, strict=True):
-        phi = b.phi(first.type)
-        phi.add_incoming(first, before)
-        phi.add_incoming(later, end)
-        results.append(phi)
-    return results
+    return operation(i64, *[i64] * 10)(product)

@@ -44,6 +44,9 @@ class Memory:
         is larger."""
         self.floats = sizes.activations == "float"
         """Whether packed weights are multiplied with activations as they are."""
+        layouts = [LAYOUTS[w.format] for w in weights.values() if w.format in LAYOUTS]
+        self.minimums = any(layout.minimum for layout in layouts)
+        """Whether any packed format has minimums, which are multiplied with sums of activations."""
         self.forms = Forms()
         self.caches: dict[str, Array] = {}
         """State path -> its pages, outermost."""

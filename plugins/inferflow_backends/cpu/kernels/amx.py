@@ -23,27 +23,19 @@ def close_unit(config):
 
 def of_32(panel, factors, least, stride, blocks, rows, x, stats, offset, y, room):
     """A scale for 32 columns."""
-    whole(panel, factors, least, blocks, rows, x, stats, y, room)
-    panel, factors, least = panel + stride, factors + stride, least + stride
-    return whole(panel, factors, least, blocks, rows, x, stats, y + 64, room)
+    return whole(panel, factors, least, stride, blocks, rows, x, stats, y, room)
 
 
 def of_32_least(panel, factors, least, stride, blocks, rows, x, stats, offset, y, room):
     """A scale and a minimum for 32 columns."""
-    whole_least(panel, factors, least, blocks, rows, x, stats, y, room)
-    panel, factors, least = panel + stride, factors + stride, least + stride
-    return whole_least(panel, factors, least, blocks, rows, x, stats, y + 64, room)
+    return whole_least(panel, factors, least, stride, blocks, rows, x, stats, y, room)
 
 
 def of_16(panel, factors, least, stride, blocks, rows, x, stats, offset, y, room):
     """A scale for 16 columns."""
-    halves(panel, factors, least, blocks, rows, x, stats, y, room)
-    panel, factors, least = panel + stride, factors + stride, least + stride
-    return halves(panel, factors, least, blocks, rows, x, stats, y + 64, room)
+    return halves(panel, factors, least, stride, blocks, rows, x, stats, y, room)
 
 
 def of_16_least(panel, factors, least, stride, blocks, rows, x, stats, offset, y, room):
     """A scale and a minimum for 16 columns."""
-    halves_least(panel, factors, least, blocks, rows, x, stats, y, room)
-    panel, factors, least = panel + stride, factors + stride, least + stride
-    return halves_least(panel, factors, least, blocks, rows, x, stats, y + 64, room)
+    return halves_least(panel, factors, least, stride, blocks, rows, x, stats, y, room)

@@ -48,7 +48,7 @@ def plain(known, d_bits, first, second):
 @cfunc(OP, **OPTIONS)
 def op_quantize(row, tid, threads, state):
     """row: size word, units each, numbers of a unit, x, codes, stats, in, rows up to which tokens
-    lie one after the other; more lie in tiles (`layouts.TILE`).
+    lie one after the other (more lie in tiles, `layouts.TILE`), whether tiles need sums.
 
     For each block d = largest / 127 and code = round(x / d), halves to even.
     """
@@ -56,9 +56,11 @@ def op_quantize(row, tid, threads, state):
     unit, x, codes, stats = (
         i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
     )  # fmt: skip
-    blocks = i64_at(row + 56) // 32
+    blocks, sums = i64_at(row + 56) // 32, i64_at(row + 72)
     tiled = units * unit // 32 > i64_at(row + 64) * blocks
     begin, end = units * tid // threads, units * (tid + 1) // threads
+    column = unit // 32 * begin % blocks
+    token = unit // 32 * begin // blocks
     for block in range(unit // 32 * begin, unit // 32 * end):
         a, b = load(x + 128 * block), load(x + 128 * block + 64)
         largest = max_lanes(maximum(absolute(a), absolute(b)))
@@ -67,19 +69,23 @@ def op_quantize(row, tid, threads, state):
             inverse = np.float32(127) / largest
         d = largest / np.float32(127)
         p, q = round_i32(mul(a, splat(inverse))), round_i32(mul(b, splat(inverse)))
-        first, second = sum_lanes_i32(p), sum_lanes_i32(q)
         home = codes + 32 * block
         if tiled:
-            token, column = block // blocks, block % blocks
             place = token // TILE * blocks + column
             home = codes + 32 * (TILE * place + token % TILE)
             known = stats + TILE_STATS * place + 4 * (token % TILE)
             set_f32(known, d)
-            set_f32(known + 64, d * np.float32(first + second))
-            set_f32(known + 128, d * np.float32(first))
-            set_f32(known + 192, d * np.float32(second))
+            if sums:
+                first, second = sum_lanes_i32(p), sum_lanes_i32(q)
+                set_f32(known + 64, d * np.float32(first + second))
+                set_f32(known + 128, d * np.float32(first))
+                set_f32(known + 192, d * np.float32(second))
         else:
+            first, second = sum_lanes_i32(p), sum_lanes_i32(q)
             plain(stats + STATS * block, bits_of_f32(d), first, second)
         store_i8(home, p)
         store_i8(home + 16, q)
+        column += 1
+        if column == blocks:
+            column, token = 0, token + 1
     return 0

@@ -60,5 +60,6 @@ def quantized(low: Lowering, x: Value, word: int, rows: int, k: int) -> list[int
         split = low.split_of(a)
         if split is None or split[0] != word or split[2] % 32:
             split = (word, rows * k // 32, 32)
-        low.row(quantize.op_quantize, [*split, a, *form, k, plain_tokens()], [a], form, split=split)
+        words = [*split, a, *form, k, plain_tokens(), low.memory.minimums]
+        low.row(quantize.op_quantize, words, [a], form, split=split)
     return form
