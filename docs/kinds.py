@@ -55,7 +55,7 @@ SHOWN: Mapping[str, Sequence[type[Any]]] = {
         *(interfaces.Step, interfaces.Weight),
         *(interfaces.FootprintBackend, interfaces.Footprint, interfaces.ExaminedBackend),
     ),
-    "sampler": (interfaces.Sampler, interfaces.SampleStep),
+    "sampler": (interfaces.Sampler, interfaces.SampleStep, interfaces.RankedSampler),
     "tokenizer": (
         *(interfaces.TokenizerEntry, interfaces.Tokenizer),
         *(interfaces.StreamDecoder, interfaces.Multilingual),

@@ -15,7 +15,7 @@ from inferflow_core.interfaces.loaded_model import LoadedModel
 from inferflow_core.interfaces.model_files import Checkpoint, Format, Loader, TensorInfo, Weight
 from inferflow_core.interfaces.predictions import Fill, TokenLabel
 from inferflow_core.interfaces.program import Program, ProgramEntry, Sizes, Step, Ticket
-from inferflow_core.interfaces.sampler import Sampler, SampleStep
+from inferflow_core.interfaces.sampler import RankedSampler, Sampler, SampleStep
 from inferflow_core.interfaces.source import Source
 from inferflow_core.interfaces.tokenizer import (
     Multilingual,
@@ -41,6 +41,7 @@ __all__ = [
     "Program",
     "ProgramEntry",
     "Prompt",
+    "RankedSampler",
     "Request",
     "SampleStep",
     "Sampler",

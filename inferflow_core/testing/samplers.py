@@ -7,7 +7,7 @@ import math
 import random
 from typing import Any, ClassVar
 
-from inferflow_core.interfaces import Sampler, SampleStep
+from inferflow_core.interfaces import RankedSampler, Sampler, SampleStep
 from inferflow_core.testing.registered import EntrySuite
 
 
@@ -62,6 +62,34 @@ class SamplerSuite(EntrySuite):
         for row in range(self.rows):
             assert self.run([row])[0].tobytes() == together[row].tobytes()
         assert self.run([3, 1])[0].tobytes() == together[3].tobytes()
+
+    def test_keeps_what_reach_promises(self) -> None:
+        """A row's largest logits alone, with their ids, become what they become among all; and
+        what `reach` leaves out is ruled out."""
+        sampler, fields = self.make(), self.fields()
+        if not isinstance(sampler, RankedSampler):
+            return
+        reach = sampler.reach(fields)
+        prober, rng = self.prober(), random.Random(1)
+        for row in range(self.rows):
+            numbers = [float(rng.randrange(-40, 40)) / 8 for _ in range(self.vocab)]
+            count = int(reach) if 0 < reach < math.inf else self.vocab // 2
+            floor = sorted(numbers, reverse=True)[min(count, self.vocab) - 1]
+            ids = [i for i, x in enumerate(numbers) if x >= floor]
+            if reach == 0:
+                numbers = [x if x >= floor else -math.inf for x in numbers]
+            padded = [*(numbers[i] for i in ids), -math.inf]
+            columns = {k: prober.array([v], (1,)).astype("float64") for k, v in fields.items()}
+            history = [[(i * 5 + row) % self.vocab for i in range(9)]]
+            whole = prober.array(numbers, (1, self.vocab))
+            among = sampler(whole, columns, SampleStep(history, [1]))
+            tokens = prober.array([*ids, 0], (1, len(padded))).astype("int64")
+            alone = sampler(
+                prober.array(padded, (1, len(padded))), columns, SampleStep(history, [1], tokens)
+            )
+            assert alone[0, :-1].tobytes() == among[0, ids].tobytes()
+            left = [i for i, x in enumerate(among[0].tolist()) if x > -math.inf]
+            assert reach == math.inf or set(left) <= set(ids)
 
     def test_refuses_a_value_that_is_no_number(self) -> None:
         """`check` says what is wrong with a NaN, field by field."""

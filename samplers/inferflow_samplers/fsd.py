@@ -1,5 +1,6 @@
 """Frustratingly simple decoding (Yang et al. 2023, arXiv 2305.12675)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -53,6 +54,10 @@ class FSD:
             return f"fsd_n is {values['fsd_n']}; it must be from 1 to 16"
         return ""
 
+    def reach(self, values: Mapping[str, float]) -> float:
+        """See `interfaces.RankedSampler`."""
+        return 0 if values["fsd_k"] else math.inf
+
     def __call__(self, logits: Array, columns: Mapping[str, Array], step: SampleStep) -> Array:
         counts = columns["fsd_k"]
         for i in (counts > 0).nonzero()[0].tolist():
@@ -61,7 +66,8 @@ class FSD:
             if not len(tokens):
                 continue
             alpha, beta = columns["fsd_alpha"][i], columns["fsd_beta"][i]
-            seen = ngram_chances(history, tokens, order=int(columns["fsd_n"][i]), beta=beta)
+            ids = tokens if step.ids is None else step.ids[i][tokens]
+            seen = ngram_chances(history, ids, order=int(columns["fsd_n"][i]), beta=beta)
             best = int(tokens[((1 - alpha) * chances - alpha * seen).argmax()])
             if len(history) - step.prompt_lengths[i] < columns["fsd_random"][i]:
                 _mix(row, best)

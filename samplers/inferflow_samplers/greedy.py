@@ -17,6 +17,10 @@ class Greedy:
     def check(self, values: Mapping[str, float]) -> str:
         return ""
 
+    def reach(self, values: Mapping[str, float]) -> float:
+        """See `interfaces.RankedSampler`."""
+        return 1
+
     def __call__(self, logits: Array, columns: Mapping[str, Array], step: SampleStep) -> Array:
         keep_best(logits, slice(None))
         return logits

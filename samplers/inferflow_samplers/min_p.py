@@ -22,6 +22,10 @@ class MinP:
         value = values["min_p"]
         return "" if 0 <= value <= 1 else f"min_p is {value}; it must be from 0 to 1"
 
+    def reach(self, values: Mapping[str, float]) -> float:
+        """See `interfaces.RankedSampler`."""
+        return math.inf
+
     def __call__(self, logits: Array, columns: Mapping[str, Array], step: SampleStep) -> Array:
         values = columns["min_p"]
         rows = (values > 0).nonzero()[0]

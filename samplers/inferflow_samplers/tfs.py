@@ -1,5 +1,6 @@
 """Tail-free sampling (Phénix and Egan 2019)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -27,6 +28,10 @@ class TFS:
         """From 0 to 1."""
         value = values["tfs_z"]
         return "" if 0 <= value <= 1 else f"tfs_z is {value}; it must be from 0 to 1"
+
+    def reach(self, values: Mapping[str, float]) -> float:
+        """See `interfaces.RankedSampler`."""
+        return math.inf if values["tfs_z"] == 1 else 0
 
     def __call__(self, logits: Array, columns: Mapping[str, Array], step: SampleStep) -> Array:
         values = columns["tfs_z"]

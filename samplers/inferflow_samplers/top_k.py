@@ -1,5 +1,6 @@
 """Top-k sampling (Fan et al. 2018)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -21,6 +22,10 @@ class TopK:
         value = values["top_k"]
         good = value >= 0 and float(value).is_integer()
         return "" if good else f"top_k is {value}; it must be a whole number >= 0 (0: off)"
+
+    def reach(self, values: Mapping[str, float]) -> float:
+        """See `interfaces.RankedSampler`."""
+        return values["top_k"] or math.inf
 
     def __call__(self, logits: Array, columns: Mapping[str, Array], step: SampleStep) -> Array:
         values = columns["top_k"]

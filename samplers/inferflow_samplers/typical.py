@@ -1,5 +1,6 @@
 """Locally typical sampling (Meister et al. 2022)."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -26,6 +27,10 @@ class Typical:
         """From 0 to 1."""
         value = values["typical_p"]
         return "" if 0 <= value <= 1 else f"typical_p is {value}; it must be from 0 to 1"
+
+    def reach(self, values: Mapping[str, float]) -> float:
+        """See `interfaces.RankedSampler`."""
+        return math.inf if values["typical_p"] == 1 else 0
 
     def __call__(self, logits: Array, columns: Mapping[str, Array], step: SampleStep) -> Array:
         values = columns["typical_p"]

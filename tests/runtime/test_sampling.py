@@ -38,6 +38,12 @@ def test_uniform_numbers_are_uniform_and_independent_along_index_seed_and_number
         assert chi_square(pairs, [1 / 16] * 16) < CHI_SQUARE_999[15]
 
 
+def test_random_numbers_are_those_of_numpys_philox():
+    for seed, index, number in ((0, 0, 0), (5, 7, 0), (2**64 - 1, 2**40, 3), (-1, 1, 1)):
+        theirs = np.random.Philox(key=seed % 2**64, counter=[0, 0, number, index]).random_raw()
+        assert uniform(seed, index, number) == (int(theirs) >> 11) * 2.0**-53
+
+
 def test_draws_follow_the_softmax():
     logits = np.array([0.0, 1.0, -2.0, 3.0, 2.5, -np.inf, 0.5], np.float32)
     counts = np.bincount([draw(logits, 11, i) for i in range(DRAWS)], minlength=7)  # pyright: ignore
