@@ -73,7 +73,8 @@ class Step:
 
 class Ticket(Protocol):
     def result(self) -> Mapping[str, Array]:
-        """Waits; the named outputs, e.g. `logits` float32 [R, vocab], `hidden` [R, hidden]."""
+        """Waits; the named outputs, e.g. `logits` float32 [R, vocab], `hidden` [R, hidden]. They
+        may be the program's own memory, and hold until its next step."""
         ...
 
 

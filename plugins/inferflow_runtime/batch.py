@@ -16,39 +16,33 @@ def assemble(chunks: Sequence[Chunk], page_tokens: int) -> tuple[Step, list[slic
     """The step of some chunks, and for each chunk the slice of the output's rows that are its:
     one for every token, the last one alone, or none while a prompt is not at its end."""
     ids: list[int] = []
-    wanted: list[Array] = []
+    positions: list[int] = []
+    seq_of: list[int] = []
+    offsets = [0]
+    lengths: list[int] = []
+    out_rows: list[int] = []
     rows: list[slice] = []
-    first_row = 0
-    for chunk in chunks:
-        sequence = chunk.sequence
-        begin = len(ids)
-        ids += sequence.tokens[sequence.computed : sequence.computed + chunk.count]
-        if not sequence.task.output:
-            own = np.zeros(0, np.int32)
-        elif sequence.task.every_row:
-            own = np.arange(begin, len(ids), dtype=np.int32)
-        else:
-            ends = chunk.count == sequence.remaining
-            own = np.arange(len(ids) - ends, len(ids), dtype=np.int32)
-        wanted.append(own)
-        rows.append(slice(first_row, first_row + len(own)))
-        first_row += len(own)
-    counts = np.array([chunk.count for chunk in chunks], np.int32)
-    starts = np.array([chunk.sequence.computed for chunk in chunks], np.int32)
-    offsets = np.zeros(len(chunks) + 1, np.int32)
-    np.cumsum(counts, out=offsets[1:])
-    lengths = starts + counts
-    positions = np.arange(len(ids), dtype=np.int32) + np.repeat(starts - offsets[:-1], counts)
+    for place, chunk in enumerate(chunks):
+        sequence, count = chunk.sequence, chunk.count
+        start, task = sequence.computed, sequence.task
+        ids += sequence.tokens[start : start + count]
+        positions += range(start, start + count)
+        seq_of += [place] * count
+        offsets.append(len(ids))
+        lengths.append(start + count)
+        wanted = 0
+        if task.output:
+            wanted = count if task.every_row else int(count == sequence.remaining)
+        rows.append(slice(len(out_rows), len(out_rows) + wanted))
+        out_rows += range(len(ids) - wanted, len(ids))
     step = Step(
         ids=np.array(ids, np.int32),
-        positions=positions,
-        seq_of=np.repeat(np.arange(len(chunks), dtype=np.int32), counts),
-        offsets=offsets,
-        lengths=lengths,
-        block_tables=_tables(
-            [chunk.sequence for chunk in chunks], -(-int(lengths.max()) // page_tokens)
-        ),
-        out_rows=np.concatenate(wanted),
+        positions=np.array(positions, np.int32),
+        seq_of=np.array(seq_of, np.int32),
+        offsets=np.array(offsets, np.int32),
+        lengths=np.array(lengths, np.int32),
+        block_tables=_tables([chunk.sequence for chunk in chunks], -(-max(lengths) // page_tokens)),
+        out_rows=np.array(out_rows, np.int32),
         token_types=_token_types(chunks),
         entry=chunks[0].sequence.entry,
         **_sources([chunk.sequence.source for chunk in chunks], page_tokens),

@@ -1,5 +1,6 @@
 """A row's largest logits alone, where its samplers leave no others."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ LEAST_VOCAB = 8192
 MOST_SHARE = 24
 """At most one block in so many may be looked into, or little would be saved."""
 
-SLACK, LEAST = np.float32(2**-20), np.float32(1e-30)
+SLACK, LEAST = 2.0**-20, 1e-30
+"""What differs by less, of its size or at all, may become equal when a sampler rounds."""
 
 
 def may_narrow(reach: float, vocab: int) -> bool:
@@ -58,13 +60,8 @@ def _floors(maxima: Array, counts: Array, largest: Array) -> Array:
     places = maxima.shape[1] - counts
     kinds = {int(place) for place in places}
     floors = np.partition(maxima, list(kinds), axis=1)[np.arange(len(maxima)), places]
-    return _below(floors, largest)
-
-
-def _below(floors: Any, largest: Any) -> Any:
-    """A little less than floors: what a sampler rounds may become equal to them."""
     with np.errstate(invalid="ignore"):
-        return floors - (np.abs(floors) + np.abs(largest)) * SLACK - LEAST
+        return floors - (np.abs(floors) + np.abs(largest)) * np.float32(SLACK) - np.float32(LEAST)
 
 
 def sole_largest(logits: Array) -> list[int]:
@@ -73,7 +70,9 @@ def sole_largest(logits: Array) -> list[int]:
     found: list[int] = []
     for row in logits:
         best = int(row.argmax())
-        if np.count_nonzero(row >= _below(row[best], row[best])) != 1 or np.isinf(row[best]):
+        largest = float(row[best])
+        floor = largest - 2 * abs(largest) * SLACK - LEAST
+        if not math.isfinite(largest) or np.count_nonzero(row >= floor) != 1:
             return []
         found.append(best)
     return found

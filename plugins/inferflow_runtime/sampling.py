@@ -42,6 +42,8 @@ class SamplerChain:
             (sampler, {f.name: getattr(sampler, f.name) for f in dataclasses.fields(sampler)})  # pyright: ignore[reportArgumentType]
             for sampler in samplers
         ]
+        self._room = np.empty((0, 0), np.float32)
+        """For rows that samplers write to: fresh memory would cost more than the copy."""
         self._reach = lru_cache(256)(self._reach_of)
         self.fields = sorted({name for _, defaults in self._samplers for name in defaults})
 
@@ -86,7 +88,7 @@ class SamplerChain:
         if all(narrow):
             return self._of_largest(logits, reach, rows)
         if not any(narrow):
-            return self._of_all(logits.copy(), rows)
+            return self._of_all(logits, rows)
         parts = [[i for i, one in enumerate(narrow) if one is side] for side in (True, False)]
         some, others = ([rows[i] for i in part] for part in parts)
         tokens = self._of_largest(logits[parts[0]], [reach[i] for i in parts[0]], some)
@@ -110,9 +112,13 @@ class SamplerChain:
             )
         ]
 
-    def _of_all(self, left: Array, rows: Sequence[Row]) -> list[int | InferflowError]:
-        """The tokens of whole rows, which may be written to."""
-        sound = np.isfinite(left.max(axis=-1)).tolist()
+    def _of_all(self, logits: Array, rows: Sequence[Row]) -> list[int | InferflowError]:
+        """The tokens of whole rows."""
+        sound = np.isfinite(logits.max(axis=-1)).tolist()
+        if self._room.shape[0] < len(logits) or self._room.shape[1:] != logits.shape[1:]:
+            self._room = np.empty_like(logits)
+        left = self._room[: len(logits)]
+        np.copyto(left, logits)
         left = self._left(left, rows, None)
         return [
             draw(left[i], row.seed, row.index) if sound[i] else _no_token(sound=False)

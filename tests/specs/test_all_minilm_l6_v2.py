@@ -43,7 +43,7 @@ def test_embeddings_are_those_of_sentence_transformers(
     for sentence, ids, mask in zip(sentences, stored["ids"], stored["mask"], strict=True):
         assert tokenizer.encode(sentence) == ids[mask == 1].tolist()
         step = step_of(ids[mask == 1])
-        embeddings.append(program.submit(step, ("embedding",)).result()["embedding"][0])
+        embeddings.append(program.submit(step, ("embedding",)).result()["embedding"][0].copy())
     program.close()
     found.checkpoint.close()
     assert np.abs(np.array(embeddings) - stored["embeddings"]).max() < 1e-4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ from inferflow_core.interfaces import Sizes, Step, Weight
 
 Array = npt.NDArray[Any]
 Lookup = Callable[[str], Callable[..., Any]]
+SIZE_WORDS = State.TABLE_WIDTH + 1
+"""The state begins with tokens, sequences, rows of output and the tables' width."""
+SOURCE_WIDTH = int(State.SOURCE_WIDTH)
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Code:
     address: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Compiled:
     """One entry for one set of outputs."""
 
@@ -43,6 +46,9 @@ class Compiled:
     outputs: Mapping[str, Value]
     arena: Arena
     """Owns every buffer whose address stands in a tape."""
+    seen: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    """The outputs of the last step, on their buffers."""
+    seen_sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,15 +104,16 @@ class CPUProgram:
         if key not in self._compiled:
             self._compiled[key] = self._compile(*key)
         compiled = self._compiled[key]
-        self._load(step)
+        sizes = self._load(step)
         for segment in compiled.segments:
             if isinstance(segment, Reference):
                 self._call(segment, compiled.buffers)
             else:
                 self._team.run(segment.address, len(segment.rows), self._state_address)
-        return CPUTicket(
-            {n: self._view(v, compiled.buffers).copy() for n, v in compiled.outputs.items()}
-        )
+        if compiled.seen_sizes != sizes:
+            views = {n: self._view(v, compiled.buffers) for n, v in compiled.outputs.items()}
+            compiled.seen, compiled.seen_sizes = views, sizes
+        return CPUTicket(compiled.seen)
 
     def copy_page(self, source: int, target: int) -> None:
         for path, cache in self._memory.caches.items():
@@ -118,25 +125,24 @@ class CPUProgram:
         self._memory.close()
         self._compiled.clear()
 
-    def _load(self, step: Step) -> None:
-        """Copies the step's columns into the program's own, checked against their room."""
-        state = self._state
-        state[State.TOKENS], state[State.SEQUENCES] = len(step.ids), len(step.lengths)
-        state[State.OUT_ROWS], state[State.TABLE_WIDTH] = (
-            len(step.out_rows),
-            step.block_tables.shape[1],
-        )
-        tables = step.source_tables
-        state[State.SOURCE_WIDTH] = 0 if tables is None else tables.shape[1]
+    def _load(self, step: Step) -> tuple[int, ...]:
+        """Copies the step's columns into the program's own, checked against their room. Returns
+        how many tokens, sequences and rows of output it has."""
+        sizes = len(step.ids), len(step.lengths), len(step.out_rows)
+        sources = step.source_tables
+        self._state[:SIZE_WORDS] = (*sizes, step.block_tables.shape[1])
+        self._state[SOURCE_WIDTH] = 0 if sources is None else sources.shape[1]
         for name, home in self._columns.items():
             column = getattr(step, name)
             if column is None:
-                home[: len(step.ids) if name == "token_types" else 0] = 0
+                if name == "token_types":
+                    home[: sizes[0]] = 0
                 continue
-            flat = column.reshape(-1)
-            if len(flat) > len(home):
-                raise ValueError(f"{name}: {len(flat)} numbers, room for {len(home)}")
-            home[: len(flat)] = flat
+            count = column.size
+            if count > len(home):
+                raise ValueError(f"{name}: {count} numbers, room for {len(home)}")
+            home[:count] = column.reshape(-1)
+        return sizes
 
     def _compile(self, entry: str, outputs: tuple[str, ...]) -> Compiled:
         named = self._graph.entries[entry].outputs

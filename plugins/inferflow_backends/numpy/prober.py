@@ -115,7 +115,12 @@ class NumpyProber:
             return
         build = self.compile if how == "traced" else self.compile_decomposed
         program = build(trace(model, model.dims(sizes.context), self.table), weights, sizes)
-        yield lambda step: program.submit(step, (OUTPUT[step.entry],)).result()[OUTPUT[step.entry]]
+
+        def run(step: Step) -> Any:
+            name = OUTPUT[step.entry]
+            return program.submit(step, (name,)).result()[name].copy()
+
+        yield run
         program.close()
 
     def _eager(
