@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from inferflow_server.http import service as service_module
+from inferflow_server.http import batch as batch_module
 
 from inferflow_core.catalog import Catalog
 from inferflow_core.hooks import Hooks, hookimpl
@@ -86,7 +86,7 @@ def test_a_stream_whose_engine_dies_ends_with_an_error(url: str, model: Any) -> 
 def test_an_engine_that_says_nothing_and_is_dead(
     url: str, model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "SILENCE_S", 0.05)
+    monkeypatch.setattr(batch_module, "SILENCE_S", 0.05)
     monkeypatch.setattr(model.engine, "_recite", lambda *_: None)
     threading.Timer(0.2, lambda: setattr(model.engine, "alive", False)).start()
     answer = httpx.post(f"{url}/v1/chat/completions", json=BODY)
@@ -106,7 +106,7 @@ def test_a_failed_request_is_500(url: str, model: Any) -> None:
 
 
 def test_silence_is_filled(url: str, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_module, "SILENCE_S", 0.05)
+    monkeypatch.setattr(batch_module, "SILENCE_S", 0.05)
     model.engine.gate.clear()
     body = BODY | {"stream": True}
     with httpx.stream("POST", f"{url}/v1/chat/completions", json=body) as answer:

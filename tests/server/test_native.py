@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from inferflow_server.http import batch as batch_module
 from inferflow_server.http import native as native_module
-from inferflow_server.http import service as service_module
 
 import inferflow_core
 
@@ -228,7 +228,7 @@ def test_a_generation_that_fails(url: str, model: Any) -> None:
 
 
 def test_silence_is_filled_with_empty_lines(url: str, model: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(service_module, "SILENCE_S", 0.05)
+    monkeypatch.setattr(batch_module, "SILENCE_S", 0.05)
     model.engine.gate.clear()
     with httpx.stream("POST", f"{url}/", json={"text": "hi"}) as answer:
         chunks = answer.iter_text()

@@ -8,8 +8,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
+from inferflow_server.http.batch import Batch
 from inferflow_server.http.errors import APIError
-from inferflow_server.http.respond import Batch
 
 PATH = "/"
 MEDIA_TYPE = "application/x-ndjson"

@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 from inferflow_core.errors import InferflowError
 from inferflow_core.interfaces import TokenEvent
 from inferflow_core.version import __version__
+from inferflow_server.http.batch import Batch
 from inferflow_server.http.errors import APIError, from_exception
-from inferflow_server.http.service import Batch
 
 Result = TypeVar("Result")
 Object = dict[str, Any]
@@ -78,11 +78,12 @@ class Answer:
     async def _lines(self, include_usage: bool) -> AsyncIterator[str]:
         extra: Object = {"usage": None} if include_usage else {}
         head = self._envelope | {"object": self._shape.chunk_object} | extra
+        begin = f'data: {_json(head)[:-1]},"choices":['
         last: dict[int, TokenEvent] = {}
         for index in range(self._choices):
             opening = self._shape.opening(index)
             if opening is not None:
-                yield _line(head | {"choices": [opening]})
+                yield f"{begin}{_json(opening)}]}}\n\n"
         async with aclosing(self._batch.events()) as events:
             async for item in events:
                 if item is None:
@@ -91,7 +92,7 @@ class Answer:
                 index, event = item
                 piece = self._shape.piece(index, event)
                 if piece is not None:
-                    yield _line(head | {"choices": [piece]})
+                    yield f"{begin}{_json(piece)}]}}\n\n"
                 if event.finish is not None:
                     last[index] = event
         if include_usage:
@@ -182,4 +183,7 @@ async def _left(receive: Receive) -> None:
 
 
 def _line(data: Object) -> str:
-    return f"data: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"
+    return f"data: {_json(data)}\n\n"
+
+
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -1,15 +1,15 @@
 """The model behind the routes: what they may ask of it, and their bounds."""
 
-import asyncio
 import dataclasses
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
-from inferflow_core.errors import InferflowError, RequestError, TemplateError
+from inferflow_core.errors import RequestError, TemplateError
 from inferflow_core.hooks import Hooks
-from inferflow_core.interfaces import LoadedModel, Prompt, Request, Stream, TokenEvent
+from inferflow_core.interfaces import LoadedModel, Prompt, Request
+from inferflow_server.http.batch import Batch, Mailbox
 from inferflow_server.http.errors import APIError, unavailable
 from inferflow_server.http.threads import Threads
 
@@ -23,7 +23,6 @@ VECTOR_QUEUE = 64
 """Requests for embeddings that may wait for the engine."""
 MAX_CHARS_PER_TOKEN = 128
 """A text with more characters than this for each token of the context is not even tokenized."""
-SILENCE_S = 10.0
 STALLED_S = 600.0
 """A step may be long: a prefill of a large model on a slow machine."""
 
@@ -48,6 +47,11 @@ class Service:
             "vectors", count=VECTOR_THREADS, queue=VECTOR_QUEUE, what="texts wait to be embedded"
         )
         self._cancelled = False
+
+    @cached_property
+    def mailbox(self) -> Mailbox:
+        """Of the event loop that the first request came in."""
+        return Mailbox()
 
     def check_model(self, name: str) -> None:
         if name != self.model.name:
@@ -112,7 +116,7 @@ class Service:
             part = ids[first : first + some]
             yield await self._vectors.run(lambda p=part: self.model.embed(p, dimensions=dimensions))
 
-    def start(self, requests: Sequence[Request], param: str) -> "Batch":
+    def start(self, requests: Sequence[Request], param: str) -> Batch:
         """Submits all of them or, where one is refused, none. `param` is the field that the
         ids come from."""
         if self.draining:
@@ -143,72 +147,3 @@ class Service:
         self.hooks.call("inferflow_shutdown", model=self.model)
         self._texts.close()
         self._vectors.close()
-
-
-class Batch:
-    """The engine's requests that belong to one request of a client."""
-
-    def __init__(self, service: Service, requests: Sequence[Request]) -> None:
-        self._service = service
-        self._requests = requests
-        self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[tuple[int, TokenEvent]] = asyncio.Queue()
-        self._streams: list[Stream] = []
-        try:
-            for index, request in enumerate(requests):
-                self._streams.append(service.model.engine.submit(request, self._sink(index)))
-        except InferflowError:
-            self.cancel()
-            raise
-
-    def _sink(self, index: int) -> Callable[[TokenEvent], None]:
-        def sink(event: TokenEvent) -> None:
-            # Late events of a cancelled request may find the loop closed.
-            if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._queue.put_nowait, (index, event))
-
-        return sink
-
-    async def events(self) -> AsyncGenerator[tuple[int, TokenEvent] | None, None]:
-        """(which request, its event) until all have finished; None after SILENCE_S seconds of
-        nothing. Raises APIError where one ends by an error."""
-        left = len(self._streams)
-        try:
-            while left:
-                try:
-                    index, event = await asyncio.wait_for(self._queue.get(), SILENCE_S)
-                except TimeoutError:
-                    if not self._service.model.engine.stats().alive:
-                        raise unavailable("the engine has stopped") from None
-                    yield None
-                    continue
-                if event.finish is not None:
-                    left -= 1
-                    self._finished(index, event)
-                yield index, event
-        finally:
-            self.close()
-
-    def _finished(self, index: int, event: TokenEvent) -> None:
-        service = self._service
-        service.hooks.call(
-            "inferflow_request_finished",
-            model=service.model,
-            request=self._requests[index],
-            event=event,
-        )
-        if event.finish == "error":
-            if not service.model.engine.stats().alive:
-                raise unavailable(event.error or "the engine has stopped")
-            raise APIError(500, event.error or "the generation failed", "server_error")
-        if event.finish == "cancelled":
-            raise unavailable("the server is shutting down")
-
-    def cancel(self) -> None:
-        for stream in self._streams:
-            stream.cancel()
-
-    def close(self) -> None:
-        """Ends what still runs; safe to call twice."""
-        self.cancel()
-        self._service.running.discard(self)
