@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,12 @@ log = logging.getLogger(__name__)
 def folder() -> Path:
     """The first of INFERFLOW_KERNEL_CACHE, the user's cache and the temporary folder that can be
     written."""
-    for path in candidates():
+    return _writable(tuple(candidates()))
+
+
+@cache
+def _writable(paths: tuple[Path, ...]) -> Path:
+    for path in paths:
         try:
             path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path):
@@ -37,11 +43,16 @@ def folder() -> Path:
 
 def candidates() -> list[Path]:
     """The folders of these sources' kernels, the one that is taken first, first."""
+    return [base / "inferflow" / f"kernels-{_digest()}" for base in _bases()]
+
+
+@cache
+def _digest() -> str:
+    """Of the sources, as they are when a process first asks."""
     digest = hashlib.sha256(numba_version.encode())
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
-    name = f"kernels-{digest.hexdigest()[:16]}"
-    return [base / "inferflow" / name for base in _bases()]
+    return digest.hexdigest()[:16]
 
 
 def _bases() -> list[Path]:
