@@ -9,10 +9,19 @@ from inferflow_core.interfaces.backend import (
     Footprint,
     FootprintBackend,
     Held,
+    LayoutBackend,
 )
 from inferflow_core.interfaces.engine import Engine, Prompt, Request, Stats, Stream, TokenEvent
 from inferflow_core.interfaces.loaded_model import LoadedModel
-from inferflow_core.interfaces.model_files import Checkpoint, Format, Loader, TensorInfo, Weight
+from inferflow_core.interfaces.model_files import (
+    Checkpoint,
+    Format,
+    LaidOut,
+    LaidOutWeight,
+    Loader,
+    TensorInfo,
+    Weight,
+)
 from inferflow_core.interfaces.predictions import Fill, TokenLabel
 from inferflow_core.interfaces.program import Program, ProgramEntry, Sizes, Step, Ticket
 from inferflow_core.interfaces.sampler import RankedSampler, Sampler, SampleStep
@@ -35,6 +44,9 @@ __all__ = [
     "FootprintBackend",
     "Format",
     "Held",
+    "LaidOut",
+    "LaidOutWeight",
+    "LayoutBackend",
     "LoadedModel",
     "Loader",
     "Multilingual",

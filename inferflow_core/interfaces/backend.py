@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
-from inferflow_core.interfaces.model_files import Weight
+from inferflow_core.interfaces.model_files import LaidOut, Weight
 from inferflow_core.interfaces.program import Program, Sizes
 
 if TYPE_CHECKING:
     from inferflow_core.graph import Graph
+    from inferflow_core.interfaces.arrays import Array
 
 
 class Backend(Protocol):
@@ -65,6 +66,32 @@ class FootprintBackend(Protocol):
 
     def footprint(self, graph: Graph, weights: Mapping[str, Weight]) -> Footprint:
         """Looks at the weights' shapes and formats alone."""
+        ...
+
+
+@runtime_checkable
+class LayoutBackend(Protocol):
+    """A backend whose weights a file can keep in the order in which its kernels read them, so that
+    opening a model again is mapping it into memory (`inferflow convert`, ADR 22)."""
+
+    layout: ClassVar[str]
+    """The backend's name, a dot, and the version of the order: any change of it is a new one."""
+
+    def laid_out(self, graph: Graph, weights: Mapping[str, Weight]) -> Mapping[str, Held]:
+        """By path, the params that it has in an order of its own; the others a file keeps as they
+        are. Looks at shapes and formats alone."""
+        ...
+
+    def lay_out(self, weight: Weight, format: str) -> Array:
+        """uint8, the bytes that `laid_out` foretold."""
+        ...
+
+    def laid_out_bytes(self, shape: tuple[int, ...], format: str) -> int | None:
+        """What a matrix takes; None where none is laid out so."""
+        ...
+
+    def laid_out_values(self, weight: LaidOut) -> Array:
+        """float32 of its shape, the same numbers as before it was laid out."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from inferflow_core.interfaces.arrays import Array
@@ -26,6 +26,10 @@ class Checkpoint(Protocol):
 
     It may have `config_origins`, a mapping from each key of the file to the keys of `config` that
     hold its value (none where opening used it up): `inspect` lists what nobody read.
+
+    A file of `inferflow convert` (ADR 22) has `layouts`: its tensors are called as the params are,
+    and those that `layouts` names lie as a backend reads them. It has `spec`, the text of the spec
+    that it was written for, and `folder`, where the files are that stood beside the weights.
     """
 
     path: Path
@@ -72,7 +76,8 @@ class Format(Protocol):
 
 
 class Weight(Protocol):
-    """One param's numbers, bound but not yet read: a backend chooses how to take them."""
+    """One param's numbers, bound but not yet read: a backend chooses how to take them. It may be a
+    `LaidOutWeight` too."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -89,3 +94,23 @@ class Weight(Protocol):
     def values(self) -> Array:
         """float32 of `shape`."""
         ...
+
+
+@dataclass(frozen=True)
+class LaidOut:
+    """A matrix in the order in which a backend's kernels read it."""
+
+    layout: str
+    """The backend and its version of the order: `cpu.1`."""
+    format: str
+    shape: tuple[int, ...]
+    data: Array
+    """uint8, on a border of 64 bytes; 64 more behind it may be read. Not to be written to."""
+
+
+@runtime_checkable
+class LaidOutWeight(Protocol):
+    """A Weight that a file holds laid out. Whoever does not know the layout takes `packed` or
+    `values`, which unpack it to float32."""
+
+    laid_out: LaidOut

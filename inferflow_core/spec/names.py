@@ -144,3 +144,14 @@ class NameMap:
             for target in rule.targets
             if (values := target.read(param)) is not None
         ]
+
+
+class OwnNames(NameMap):
+    """Of a file whose tensors are called as the params are."""
+
+    def match(self, tensor: str) -> tuple[Rule, dict[str, str]] | None:
+        name = Template(tensor)
+        return Rule(name, (name,)), {}
+
+    def tensors_for(self, param: str) -> list[str]:
+        return [param]

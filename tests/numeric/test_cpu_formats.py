@@ -18,6 +18,9 @@ from inferflow_backends.cpu.kernels.options import compiled
 from inferflow_backends.cpu.layouts import LAYOUTS
 from inferflow_backends.cpu.pack import Packed, format_kernels, pack
 from inferflow_backends.cpu.tape import PRODUCTS, Form, State
+from inferflow_backends.cpu.unpack import unpacked
+
+from inferflow_core.catalog import Catalog
 
 with kernels_cached_here():
     from inferflow_backends.cpu.kernels.linear import op_linear_packed
@@ -65,6 +68,37 @@ def test_packed_weights_are_the_reference_to_the_bit(format: str, rows: int) -> 
         floats(*places, COLUMNS // 32, address(home))
         found.append(home.reshape(COLUMNS, 16).T.copy())
     assert np.array_equal(np.concatenate(found)[:rows], reference(format, raw))
+
+
+@pytest.mark.parametrize("rows", [16, 37])
+@pytest.mark.parametrize("format", FORMATS)
+def test_plain_numpy_unpacks_the_same_numbers(format: str, rows: int) -> None:
+    raw = blocks(format, rows)
+    held = packed(format, raw)
+    data = np.concatenate([held.codes, held.scales])
+    assert np.array_equal(unpacked(data, format, held.shape), reference(format, raw))
+
+
+@pytest.mark.parametrize("columns", [16, 64, 75])
+@pytest.mark.parametrize("rows", [5, 16, 100, 1031])
+@pytest.mark.parametrize("format", ["f32", "f16", "bf16"])
+def test_float_weights_turn_round(format: str, rows: int, columns: int) -> None:
+    numbers = np.random.default_rng(0).standard_normal((rows, columns), np.float32)
+    stored = Catalog().get("format", format)().pack(numbers)
+    numbers = Catalog().get("format", format)().unpack(stored, numbers.shape)
+    weight: Any = SimpleNamespace(
+        shape=numbers.shape,
+        format=format,
+        packed=lambda: stored.reshape(rows, -1),
+        values=lambda: numbers,
+    )
+    held = pack(weight, threads=2)
+    assert held.codes.shape == (-(-rows // 16), columns, 16)
+    assert np.array_equal(
+        unpacked(held.codes.reshape(-1).view(np.uint8), format, (rows, columns)), numbers
+    )
+    spare = held.codes.swapaxes(1, 2).reshape(-1, columns)[rows:]
+    assert not spare.any()
 
 
 def run_op(op: Any, words: list[int], tokens: int, threads: int = 1) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,22 @@ def placed(values: Array) -> Array:
 
 def address(array: Array) -> int:
     return array.ctypes.data
+
+
+def let_go(array: Array) -> None:
+    """Gives back the memory of a file's pages that a contiguous array is all of: nobody needs them
+    again soon. Nothing where it is no view of a mapped file."""
+    base: Any = array
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    file = base.obj if isinstance(base, memoryview) else None
+    if not isinstance(file, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    start = address(array) - address(np.frombuffer(file, np.uint8))
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    last = (start + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+    if first < last:
+        file.madvise(mmap.MADV_DONTNEED, first, last - first)
 
 
 class Arena:

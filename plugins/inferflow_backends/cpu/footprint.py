@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from math import prod
 
 from inferflow_backends.cpu.buffers import ALIGNMENT, SLACK
-from inferflow_backends.cpu.layouts import DENSE, stacked
-from inferflow_backends.cpu.layouts import held as held_as
+from inferflow_backends.cpu.layouts import DENSE
 from inferflow_backends.cpu.lives import VIEWS, lives
 from inferflow_backends.cpu.memory import (
     Memory,
     column_sizes,
+    held_as,
     numbers,
+    packs,
     padded,
     pages_of,
     parts_bytes,
@@ -34,18 +35,17 @@ class CPUFootprint:
         self._graph = graph
         self._params = weights
         self._nodes = {entry: list(flatten(graph, entry)) for entry in graph.entries}
-        self._packs = Memory(weights, graph.states, _NO_SIZES).packs
         self.weights = self._weights()
 
     def _weights(self) -> dict[str, Held]:
         forms: dict[str, set[Held]] = {}
+        large = packs(self._params)
         for node in (node for nodes in self._nodes.values() for node in nodes):
             for place, path in enumerate(_params(node)):
                 weight = self._params[path]
                 held = Held("f32", 4 * prod(weight.shape))
                 if node.op in ("linear", "rows", "expert_linear") and place == 0:
-                    shape = stacked(weight.shape) if len(weight.shape) == 3 else weight.shape
-                    held = Held(*held_as(shape, weight.format, packs=self._packs))
+                    held = Held(*held_as(weight, packs=large))
                 forms.setdefault(path, set()).add(held)
         return {
             path: Held(
@@ -168,6 +168,3 @@ def _params(node: Node) -> list[str]:
     inner = [each for rule in rules for each in rule.nodes]
     operands = [item for each in (node, *inner) for item in each.inputs]
     return [item.path for item in operands if isinstance(item, ParamRef)]
-
-
-_NO_SIZES = Sizes(pages=1, page_tokens=16, max_tokens=1, max_sequences=1, context=16)

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LAYOUT = "cpu.1"
+"""What files of `inferflow convert` call all this; whoever changes it counts up."""
+
 ROWS = 16
 """Rows of a group."""
 BLOCK = 32

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,13 @@ import numpy.typing as npt
 
 from inferflow_backends.cpu.buffers import aligned, placed
 from inferflow_backends.cpu.forms import Forms
-from inferflow_backends.cpu.layouts import LAYOUTS
-from inferflow_backends.cpu.pack import Packed, Stacked, pack, pack_dense, whole_groups
+from inferflow_backends.cpu.layouts import LAYOUT, LAYOUTS, held, stacked
+from inferflow_backends.cpu.pack import Packed, Stacked, pack_floats, packing, whole_groups
 from inferflow_backends.cpu.tape import COLUMNS, PART, PRODUCTS, SHARED_TOKENS
 from inferflow_backends.cpu.threads import default_threads
 from inferflow_core.block import SourceState, State
-from inferflow_core.graph import Node, Value
-from inferflow_core.interfaces import Sizes, Weight
+from inferflow_core.graph import Node, ParamRef, Value
+from inferflow_core.interfaces import LaidOut, LaidOutWeight, Sizes, Weight
 
 Array = npt.NDArray[Any]
 CACHED_BYTES = 16 * 2**20
@@ -27,18 +28,20 @@ DTYPES = {"float": np.float32, "int": np.int32, "bool": np.bool_}
 
 
 class Memory:
-    """Weights are packed when a kernel first asks; a state has the layout of who reads it."""
+    """Weights are packed by threads of its own; a state has the layout of who reads it."""
 
     def __init__(self, weights: Mapping[str, Weight], states: Mapping[str, State], sizes: Sizes):
         self._weights, self._states, self.sizes = weights, states, sizes
         self._packed: dict[str, Packed] = {}
+        self._packers: ThreadPoolExecutor | None = None
+        self._packing: list[Future[None]] = []
         self._plain: dict[str, Array] = {}
         self._tables: dict[Any, tuple[Array, Array]] = {}
         self._parts = aligned(0)
         self._kept: list[Array] = []
-        count = sum(4 * int(np.prod(weight.shape, dtype=np.int64)) for weight in weights.values())
-        self.packs = count > CACHED_BYTES
-        packed = self.packs and any(weight.format in LAYOUTS for weight in weights.values())
+        self._packs = packs(weights)
+        large = [weight for weight in weights.values() if len(weight.shape) in (2, 3)]
+        packed = any(held_as(weight, packs=self._packs)[0] in LAYOUTS for weight in large)
         self.half = sizes.cache == "f16" or (sizes.cache == "auto" and packed)
         """Whether keys and values are float16: by default beside packed weights, whose own error
         is larger."""
@@ -51,17 +54,43 @@ class Memory:
         self.caches: dict[str, Array] = {}
         """State path -> its pages, outermost."""
 
-    def packed(self, path: str) -> Packed:
-        """A matrix for `linear` and `rows`, or one of each expert, one below the other."""
-        if path not in self._packed:
+    def expect(self, paths: Iterable[str]) -> None:
+        """Begins to pack matrices, all in one room, and comes back at once."""
+        new = {path: held_as(self._weights[path], packs=self._packs) for path in paths}
+        new = {path: each for path, each in new.items() if path not in self._packed}
+        kept = {path for path in new if laid_out(self._weights[path]) is not None}
+        room = aligned(
+            sum(padded(count, 64) for path, (_, count) in new.items() if path not in kept)
+        )
+        place = 0
+        for path, (format, count) in new.items():
             weight = self._weights[path]
+            laid = laid_out(weight)
             if len(weight.shape) == 3:
                 weight = Stacked(weight)
-            threads = self.sizes.threads or default_threads()
-            self._packed[path] = (
-                pack(weight, threads) if self.packs else pack_dense(weight.values(), "f32")
-            )
+            if laid is not None:
+                self._packed[path] = Packed.of(laid.data, format, weight.shape)
+                continue
+            home, place = room[place : place + count], place + padded(count, 64)
+            self._packed[path] = Packed.of(home, format, weight.shape)
+            if self._packers is None:
+                self._packers = ThreadPoolExecutor(self.sizes.threads or default_threads())
+            self._packing += map(self._packers.submit, packing(weight, format, home))
+
+    def packed(self, path: str) -> Packed:
+        """A matrix for `linear` and `rows`, or one of each expert, one below the other; its bytes
+        are there after `settle`."""
+        if path not in self._packed:
+            self.expect([path])
         return self._packed[path]
+
+    def settle(self) -> None:
+        """Waits for what is being packed. Raises what reading a weight raises."""
+        while self._packing:
+            self._packing.pop().result()
+        if self._packers is not None:
+            self._packers.shutdown()
+            self._packers = None
 
     def shape(self, path: str) -> tuple[int, ...]:
         """Of a param."""
@@ -75,7 +104,7 @@ class Memory:
             values = self._weights[path].values()
             maps = values.reshape(heads, -1, values.shape[-1])[:, start:stop]
             maps = whole_groups(maps.swapaxes(1, 2) if transpose else maps)
-            self._packed[key] = pack_dense(maps, "f32")
+            self._packed[key] = pack_floats(maps)
         return self._packed[key]
 
     def plain(self, path: str) -> Array:
@@ -131,8 +160,38 @@ class Memory:
         return self._tables[key]
 
     def close(self) -> None:
+        if self._packers is not None:
+            self._packers.shutdown(cancel_futures=True)
         for store in (self._packed, self._plain, self._tables, self.caches):
             store.clear()
+
+
+def packs(weights: Mapping[str, Weight]) -> bool:
+    """Whether a model is large enough for its weights to be packed."""
+    count = sum(4 * int(np.prod(weight.shape, dtype=np.int64)) for weight in weights.values())
+    return count > CACHED_BYTES
+
+
+def matrices(nodes: Iterable[Node]) -> list[str]:
+    """The params that kernels read packed, in the order in which a step does."""
+    places = {"linear": 1, "rows": 0, "expert_linear": 1}
+    found = (node.inputs[places[node.op]] for node in nodes if node.op in places)
+    return [*dict.fromkeys(item.path for item in found if isinstance(item, ParamRef))]
+
+
+def laid_out(weight: Weight) -> LaidOut | None:
+    """What a file holds in this backend's own order."""
+    found = weight.laid_out if isinstance(weight, LaidOutWeight) else None
+    return found if found is not None and found.layout == LAYOUT else None
+
+
+def held_as(weight: Weight, *, packs: bool) -> tuple[str, int]:
+    """The format in which a matrix is held, and its bytes."""
+    laid = laid_out(weight)
+    if laid is not None:
+        return laid.format, laid.data.nbytes
+    shape = stacked(weight.shape) if len(weight.shape) == 3 else weight.shape
+    return held(shape, weight.format, packs=packs)
 
 
 def pages_of(state: State, sizes: Sizes) -> int:
@@ -174,9 +233,9 @@ def thread_scratch(nodes: list[Node]) -> int:
     return PRODUCTS + max(unpacked, 3 * 8 * 4 * padded(widest))
 
 
-def padded(width: int) -> int:
-    """The next multiple of 16."""
-    return -(-width // 16) * 16
+def padded(width: int, to: int = 16) -> int:
+    """The next multiple."""
+    return -(-width // to) * to
 
 
 def numbers(value: Value) -> tuple[str, int]:

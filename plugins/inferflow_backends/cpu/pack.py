@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from inferflow_backends.cpu.buffers import address, aligned, placed
+from inferflow_backends.cpu.buffers import address, aligned, let_go, placed
 from inferflow_backends.cpu.layouts import DENSE, LAYOUTS, ROWS, Layout, held, stacked
 from inferflow_core.interfaces import Weight
 
@@ -27,6 +30,18 @@ class Packed:
     shape: tuple[int, ...]
     codes: Array
     scales: Array
+
+    @staticmethod
+    def of(data: Array, format: str, shape: tuple[int, ...]) -> Packed:
+        """uint8, codes and then scales."""
+        out, inner = shape
+        groups = -(-out // ROWS)
+        if format in DENSE:
+            kind = np.float32 if format == "f32" else np.uint16
+            codes = data.view(kind).reshape(groups, inner, ROWS)
+            return Packed(format, shape, codes, data[:0])
+        codes = groups * LAYOUTS[format].group_bytes(inner)[0]
+        return Packed(format, shape, data[:codes], data[codes:])
 
     @property
     def layout(self) -> Layout:
@@ -74,49 +89,72 @@ def format_kernels(format: str) -> Any:
 
 def pack(weight: Weight, threads: int = 1) -> Packed:
     """A matrix in its own format where there are kernels for it, else as float32."""
-    shape = weight.shape
-    format, _ = held(shape, weight.format, packs=True)
-    if format == "f32":
-        return pack_dense(weight.values(), "f32")
-    if format in DENSE:
-        halves = weight.packed().view(np.uint16).reshape(shape)
-        return pack_dense(halves, format)
-    return _pack_blocks(weight, format, threads)
+    format, count = held(weight.shape, weight.format, packs=True)
+    home = aligned(count)
+    with ThreadPoolExecutor(threads) as pool:
+        for each in [pool.submit(task) for task in packing(weight, format, home)]:
+            each.result()
+    return Packed.of(home, format, weight.shape)
 
 
-def pack_dense(values: Array, format: str) -> Packed:
-    """[out / 16][in][16], zero rows at the end; numbers of 2 bytes are not looked at."""
-    out, inner = values.shape
-    groups = -(-out // ROWS)
-    kind = np.float32 if format == "f32" else np.uint16
-    home = aligned(groups * ROWS * inner * DENSE[format]).view(kind).reshape(groups, inner, ROWS)
-    full = out // ROWS
-    home[:full] = values[: full * ROWS].reshape(full, ROWS, inner).transpose(0, 2, 1)
-    if full < groups:
-        home[full, :, : out - full * ROWS] = values[full * ROWS :].T
-    return Packed(format, (out, inner), home, np.empty(0, np.float16))
+def pack_floats(values: Array) -> Packed:
+    """float32 [out, in]"""
+    home = aligned(held(values.shape, "f32", packs=False)[1])
+    for task in _tasks(lambda: values, values.shape, "f32", home):
+        task()
+    return Packed.of(home, "f32", values.shape)
 
 
-def _pack_blocks(weight: Weight, format: str, threads: int) -> Packed:
+def packing(weight: Weight, format: str, home: Array) -> list[Callable[[], None]]:
+    """What packs a matrix into zeros, `held` bytes: calls that may run side by side. The weight is
+    read when the first of them runs; pages of its file that have been packed are let go."""
+    rows = weight.values if format == "f32" else weight.packed
+    return _tasks(rows, weight.shape, format, home)
+
+
+def _tasks(
+    read: Callable[[], Array], shape: tuple[int, ...], format: str, home: Array
+) -> list[Callable[[], None]]:
+    from inferflow_backends.cpu.kernel_cache import kernels_cached_here
     from inferflow_backends.cpu.kernels.options import compiled
-    from inferflow_backends.cpu.kernels.pack import pack_groups
 
-    layout, kernels = LAYOUTS[format], format_kernels(format)
-    out, inner = weight.shape
-    groups, units = -(-out // ROWS), inner // layout.unit
-    code_bytes, scale_bytes = layout.group_bytes(inner)
-    codes, scales = aligned(groups * code_bytes), aligned(groups * scale_bytes)
-    source = np.ascontiguousarray(weight.packed())
-    decode = compiled(kernels.decode)
-    numbers = [decode.address, address(source), kernels.UNIT_BYTES, out, units, layout.unit // 32]
-    numbers += [layout.bits, layout.record, address(codes), address(scales)]
-    plan = placed(np.array(numbers, np.int64))
-    function = compiled(pack_groups).ctypes
+    with kernels_cached_here():
+        from inferflow_backends.cpu.kernels.pack import pack_dense_groups, pack_groups
+
+    out, inner = shape
+    groups = -(-out // ROWS)
+    packed = Packed.of(home, format, shape)
+    if format in DENSE:
+        function = compiled(pack_dense_groups).ctypes
+        rest = [DENSE[format], out, inner, address(home)]
+    else:
+        layout, kernels = packed.layout, format_kernels(format)
+        function = compiled(pack_groups).ctypes
+        rest = [compiled(kernels.decode).address, kernels.UNIT_BYTES, out]
+        rest += [inner // layout.unit, layout.unit // 32, layout.bits, layout.record]
+        rest += [address(packed.codes), address(packed.scales)]
+    source = _Source(read, out)
 
     def some(first: int) -> None:
-        room = aligned(256)
-        function(address(plan), first, min(groups, first + GROUPS_AT_ONCE), address(room))
+        rows = source.rows()
+        plan, room = placed(np.array([address(rows), *rest], np.int64)), aligned(256)
+        last = min(groups, first + GROUPS_AT_ONCE)
+        function(address(plan), first, last, address(room))
+        let_go(rows[ROWS * first : ROWS * last])
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(some, range(0, groups, GROUPS_AT_ONCE)))
-    return Packed(format, weight.shape, codes, scales)
+    return [partial(some, first) for first in range(0, groups, GROUPS_AT_ONCE)]
+
+
+class _Source:
+    """Rows that are read once, when they are asked for."""
+
+    def __init__(self, read: Callable[[], Array], count: int) -> None:
+        self._read, self._count, self._lock = read, count, Lock()
+        self._rows: Array | None = None
+
+    def rows(self) -> Array:
+        """[rows, ..], each contiguous."""
+        with self._lock:
+            if self._rows is None:
+                self._rows = np.ascontiguousarray(self._read()).reshape(self._count, -1)
+            return self._rows

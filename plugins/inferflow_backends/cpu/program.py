@@ -13,7 +13,13 @@ from inferflow_backends.cpu.buffers import Arena, address, aligned
 from inferflow_backends.cpu.lives import lives
 from inferflow_backends.cpu.lower import Lowering, Reference, Tape
 from inferflow_backends.cpu.lowerings import Lowerings
-from inferflow_backends.cpu.memory import DTYPES, Memory, column_sizes, thread_scratch
+from inferflow_backends.cpu.memory import (
+    DTYPES,
+    Memory,
+    column_sizes,
+    matrices,
+    thread_scratch,
+)
 from inferflow_backends.cpu.native_states import native_states
 from inferflow_backends.cpu.tape import COLUMNS, State
 from inferflow_backends.cpu.team import Team
@@ -75,6 +81,7 @@ class CPUProgram:
         self._sizes = sizes
         self._memory = Memory(weights, graph.states, sizes)
         nodes = [node for entry in graph.entries for node in flatten(graph, entry)]
+        self._memory.expect(matrices(nodes))
         keys, values = native_states(nodes)
         self._native = keys | values
         for path in graph.states:
@@ -163,6 +170,7 @@ class CPUProgram:
                 if owner in low.buffers:
                     low.free(owner)
         segments = [_code(s) if isinstance(s, Tape) else s for s in low.segments]
+        self._memory.settle()
         return Compiled(segments, low.buffers, wanted, low.arena)
 
     def _fits(self, node: Node) -> bool:

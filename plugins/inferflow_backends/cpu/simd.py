@@ -224,6 +224,36 @@ def bits_of_f32(b: Any, x: Any) -> Any:
     return b.zext(b.bitcast(x, I32), I64)
 
 
+def turn_ir(b: Any, kind: Any, rows: Any, stride: Any, target: Any) -> None:
+    """16 rows of 16 numbers, `stride` bytes apart, written as columns one behind the other: in four
+    steps each vector changes halves, quarters … with the one 8, 4, 2 and 1 places on."""
+    vector = ir.VectorType(kind, LANES)
+    lines = [load_ir(b, b.add(rows, b.mul(stride, const(I64, r))), vector) for r in range(LANES)]
+    for distance in (8, 4, 2, 1):
+        low = [i if not i & distance else LANES + (i ^ distance) for i in range(LANES)]
+        high = [i ^ distance if not i & distance else LANES + i for i in range(LANES)]
+        for i in (i for i in range(LANES) if not i & distance):
+            pair = lines[i], lines[i + distance]
+            lines[i], lines[i + distance] = (
+                b.shuffle_vector(*pair, ir.Constant(I32V, lanes)) for lanes in (low, high)
+            )
+    for column, line in enumerate(lines):
+        home = b.add(target, const(I64, column * LANES * kind.width // 8))
+        store_ir(b, home, line)
+
+
+@operation(None, i64, i64, i64)
+def turn_halves(b: Any, rows: Any, stride: Any, target: Any) -> None:
+    """16 rows of 16 numbers of 2 bytes -> 16 columns."""
+    turn_ir(b, ir.IntType(16), rows, stride, target)
+
+
+@operation(None, i64, i64, i64)
+def turn_floats(b: Any, rows: Any, stride: Any, target: Any) -> None:
+    """16 rows of 16 numbers of 4 bytes -> 16 columns."""
+    turn_ir(b, I32, rows, stride, target)
+
+
 # --- arithmetic ------------------------------------------------------------------------------
 
 
