@@ -1,6 +1,7 @@
 # One line a verb; CI (.ci/run) uses the same ones.
 PYTHON ?= python3
 BIN = .venv/bin
+AVX2 = +sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe
 
 help:                  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile
@@ -13,6 +14,11 @@ dev: .venv/dev         ## an environment to work in: .venv
 test: .venv/dev        ## every test; those of whole models in two processes, one thread each
 	$(BIN)/python -m pytest --ignore=tests/numeric --ignore=tests/parity
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/numeric tests/parity
+	$(if $(filter x86_64,$(shell uname -m)),$(MAKE) haswell)
+
+haswell: .venv/dev     ## the backend cpu as on a processor that has AVX2 and no more
+	OMP_NUM_THREADS=1 NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=$(AVX2) \
+	$(BIN)/python -m pytest -n 2 -m "not slow" -k "cpu or isa" tests/numeric
 
 fast: .venv/dev        ## the tests that take seconds
 	$(BIN)/python -m pytest -n 2 -m "not slow"
@@ -50,4 +56,4 @@ check: lint types test wheel-test ## all of it
 .venv/dev: pyproject.toml
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q -e ".[dev]" && touch $@ .venv/base
 
-.PHONY: help serve dev test fast types lint fix docs site record wheel-test check
+.PHONY: help serve dev test fast types lint fix docs site record haswell wheel-test check
