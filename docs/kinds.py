@@ -52,6 +52,7 @@ SHOWN: Mapping[str, Sequence[type[Any]]] = {
     "op": (optable.Op, shapes.Typed),
     "backend": (
         *(interfaces.Backend, interfaces.Program, interfaces.Ticket, interfaces.Sizes),
+        *(interfaces.Profiled, interfaces.OpTime),
         *(interfaces.Step, interfaces.Weight),
         *(interfaces.FootprintBackend, interfaces.Footprint, interfaces.ExaminedBackend),
     ),

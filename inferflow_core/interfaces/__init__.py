@@ -23,7 +23,15 @@ from inferflow_core.interfaces.model_files import (
     Weight,
 )
 from inferflow_core.interfaces.predictions import Fill, TokenLabel
-from inferflow_core.interfaces.program import Program, ProgramEntry, Sizes, Step, Ticket
+from inferflow_core.interfaces.program import (
+    OpTime,
+    Profiled,
+    Program,
+    ProgramEntry,
+    Sizes,
+    Step,
+    Ticket,
+)
 from inferflow_core.interfaces.sampler import RankedSampler, Sampler, SampleStep
 from inferflow_core.interfaces.source import Source
 from inferflow_core.interfaces.tokenizer import (
@@ -50,6 +58,8 @@ __all__ = [
     "LoadedModel",
     "Loader",
     "Multilingual",
+    "OpTime",
+    "Profiled",
     "Program",
     "ProgramEntry",
     "Prompt",

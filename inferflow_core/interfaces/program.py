@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from inferflow_core.interfaces.arrays import Array
@@ -79,7 +79,7 @@ class Ticket(Protocol):
 
 
 class Program(Protocol):
-    """A compiled graph with its weights and its cache."""
+    """A compiled graph with its weights and its cache. It may have `profile` (`Profiled`)."""
 
     def submit(self, step: Step, outputs: Sequence[str] = ("logits",)) -> Ticket: ...
 
@@ -89,4 +89,26 @@ class Program(Protocol):
 
     def close(self) -> None:
         """Lets go of weights and cache. Safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True)
+class OpTime:
+    """How long an op took, of one place of the network."""
+
+    op: str
+    """The kernel's name, or the op's."""
+    path: str
+    """Of the block that asked for it, with `*` for the number of a layer."""
+    calls: int
+    seconds: float
+
+
+@runtime_checkable
+class Profiled(Protocol):
+    """A program that can tell where a step goes, or an engine that runs one."""
+
+    def profile(self) -> Sequence[OpTime]:
+        """What ops took since it was last called, and from zero again. It begins to look with the
+        first call."""
         ...

@@ -19,6 +19,8 @@ from inferflow_core.errors import EngineError, OverloadedError
 from inferflow_core.interfaces import (
     Finding,
     LoadedModel,
+    OpTime,
+    Profiled,
     Program,
     ProgramEntry,
     Request,
@@ -234,6 +236,11 @@ class ContinuousEngine:
             source_pages=max(0, self._sizes.source_pages - 1),
             free_source_pages=self._scheduler.source_pool.available,
         )
+
+    def profile(self) -> Sequence[OpTime]:
+        """See `interfaces.Profiled`; for the engine's thread, or while nothing runs. Empty where
+        the program does not tell."""
+        return self._program.profile() if isinstance(self._program, Profiled) else []
 
     def close(self, *, drain: bool = False) -> None:
         """See `interfaces.Engine.close`. Waits for the thread, unless it is called in it."""

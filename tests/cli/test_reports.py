@@ -26,6 +26,39 @@ def test_bench(inferflow: Any, model: Any) -> None:
     assert {len(request.ids) for request in measured} == {8}
 
 
+@pytest.mark.parametrize("backend", ["numpy", "cpu"])
+def test_bench_profiles(inferflow: Any, gguf_file: Path, backend: str) -> None:
+    """Every op of every step is counted; what is left is what lies between them."""
+    if backend == "cpu":
+        pytest.importorskip("numba", reason="the cpu backend needs numba")
+    how = ("--backend", backend, "--set", "run.threads=1", "--profile")
+    sizes = ("--prompt", "8", "--gen", "5", "--batch", "1,2")
+    done = inferflow("bench", str(gguf_file), *how, *sizes, "--json")
+    assert done.code == 0, done.err
+    layers = None
+    for result in json.loads(done.out)["results"]:
+        for phase, steps in (("prefill", 1), ("decode", 4)):
+            ops = result["profile"][phase]
+            assert sum(op["share"] for op in ops) == pytest.approx(1)
+            assert ops[-1]["op"].startswith("between")
+            assert all(op["seconds"] >= 0 for op in ops)
+            (attention,) = [op for op in ops if op["op"] == "attention"]
+            assert attention["path"] == "layers.*.mixer"
+            assert attention["calls"] % steps == 0
+            layers = layers or attention["calls"]
+            assert attention["calls"] == layers * steps
+            assert any(op["op"].startswith("linear") and op["path"] == "head" for op in ops)
+    text = inferflow("bench", str(gguf_file), *how, *sizes).out
+    assert "batch 2: decode" in text
+    assert "between ops" in text
+
+
+def test_bench_of_an_engine_that_does_not_tell(inferflow: Any, model: Any) -> None:
+    done = inferflow("bench", "m", "--prompt", "8", "--gen", "4", "--profile")
+    assert done.code == 2
+    assert "does not tell" in done.err
+
+
 def test_bench_as_text(inferflow: Any, model: Any) -> None:
     done = inferflow("bench", "--spec", "m", "--prompt", "8", "--gen", "4")
     assert done.out.split()[:2] == ["batch", "prefill_tokens_per_s"]

@@ -42,13 +42,14 @@ class Crew:
         self.close = weakref.finalize(self, _stop, control, self._awake)
         """Lets the workers end; they own what they still look at."""
 
-    def run(self, tape: int, rows: int, state: int) -> None:
-        """Runs the tape at an address to its end, on all threads, without the GIL."""
+    def run(self, tape: int, rows: int, state: int, times: int = 0) -> None:
+        """Runs the tape at an address to its end, on all threads, without the GIL. `times`: the
+        address of int64 [rows], to which this thread's ticks are added; 0: none."""
         _pin(self.places[:1])
         if compiled.give(self._address, tape, rows, state):
             for awake in self._awake:
                 awake.set()
-        compiled.take_part(self._address, tape, rows, self.threads, state)
+        compiled.take_part(self._address, tape, rows, self.threads, state, times)
         _pin(self.places)
 
     def times(self) -> list[float]:

@@ -196,3 +196,10 @@ def relax(builder: ir.IRBuilder) -> None:
     """Tells the processor that this is a spin loop, where it has a way to be told."""
     if _target()[0].startswith(("x86_64", "i686")):
         builder.call(declare(builder, "llvm.x86.sse2.pause", ir.VoidType(), []), [])
+
+
+def ticks(builder: ir.IRBuilder) -> Any:
+    """The processor's own clock: of x86 the time stamp, of others their steady counter."""
+    x86 = _target()[0].startswith(("x86_64", "i686"))
+    name = "llvm.readcyclecounter" if x86 else "llvm.readsteadycounter"
+    return builder.call(declare(builder, name, ir.IntType(64), []), [])

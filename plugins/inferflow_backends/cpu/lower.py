@@ -28,6 +28,8 @@ class Tape:
     """A run of rows; `finished` is what kernels get."""
 
     rows: list[list[int]] = field(default_factory=list[list[int]])
+    labels: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """Of each row the kernel's name and the block's path."""
 
     def finished(self) -> Array:
         """int64 [rows, 16]."""
@@ -61,6 +63,8 @@ class Lowering:
         uses: Mapping[int, int],
     ) -> None:
         self.memory = memory
+        self.path = ""
+        """Of the block that asked for the node that is being lowered."""
         self.segments: list[Segment] = []
         self.buffers = {value.id: columns[n].view(np.uint8) for n, value in inputs.items()}
         """Value id -> uint8 buffer. A view of another value (`alias`) shares its buffer."""
@@ -173,8 +177,10 @@ class Lowering:
         others = [a for a in reads if split is None or self._splits.get(a) != split]
         if self._written.intersection(others + writes) or self._read.intersection(writes):
             tape.rows.append(BARRIER)
+            tape.labels.append(("wait", ""))
             self._pass_barrier()
         tape.rows.append([int(op.address), *map(int, words)])
+        tape.labels.append((getattr(op, "__name__", "kernel").removeprefix("op_"), self.path))
         self._read.update(reads)
         self._written.update(writes)
         self._splits.update({a: split for a in writes if split is not None})

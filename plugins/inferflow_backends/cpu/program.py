@@ -21,11 +21,12 @@ from inferflow_backends.cpu.memory import (
     thread_scratch,
 )
 from inferflow_backends.cpu.native_states import native_states
+from inferflow_backends.cpu.profile import Profile
 from inferflow_backends.cpu.tape import COLUMNS, State
 from inferflow_backends.cpu.team import Team
 from inferflow_core.block import SourceState
 from inferflow_core.graph import Function, Graph, Node, ParamRef, StateRef, Value, flatten, needed
-from inferflow_core.interfaces import Sizes, Step, Weight
+from inferflow_core.interfaces import OpTime, Sizes, Step, Weight
 
 Array = npt.NDArray[Any]
 Lookup = Callable[[str], Callable[..., Any]]
@@ -41,6 +42,7 @@ class Code:
     rows: Array
     """int64 [rows, 16]"""
     address: int
+    labels: Sequence[tuple[str, str]]
 
 
 @dataclass
@@ -79,6 +81,7 @@ class CPUProgram:
     ) -> None:
         self._graph, self._kernel, self._lowerings, self._team = graph, kernel, lowerings, team
         self._sizes = sizes
+        self._profile: Profile | None = None
         self._memory = Memory(weights, graph.states, sizes)
         nodes = [node for entry in graph.entries for node in flatten(graph, entry)]
         self._memory.expect(matrices(nodes))
@@ -113,7 +116,9 @@ class CPUProgram:
         compiled = self._compiled[key]
         sizes = self._load(step)
         for segment in compiled.segments:
-            if isinstance(segment, Reference):
+            if self._profile is not None:
+                self._run_timed(segment, compiled.buffers, self._profile)
+            elif isinstance(segment, Reference):
                 self._call(segment, compiled.buffers)
             else:
                 self._team.run(segment.address, len(segment.rows), self._state_address)
@@ -121,6 +126,21 @@ class CPUProgram:
             views = {n: self._view(v, compiled.buffers) for n, v in compiled.outputs.items()}
             compiled.seen, compiled.seen_sizes = views, sizes
         return CPUTicket(compiled.seen)
+
+    def profile(self) -> Sequence[OpTime]:
+        """See `interfaces.Profiled`."""
+        before, self._profile = self._profile, Profile()
+        return before.times() if before else []
+
+    def _run_timed(
+        self, segment: Code | Reference, buffers: Mapping[int, Array], profile: Profile
+    ) -> None:
+        if isinstance(segment, Reference):
+            label = f"numpy {segment.node.op}", segment.node.path
+            profile.call(label, lambda: self._call(segment, buffers))
+        else:
+            whole = segment.address, len(segment.rows), self._state_address
+            profile.tape(segment.labels, lambda times: self._team.run(*whole, times))
 
     def copy_page(self, source: int, target: int) -> None:
         for path, cache in self._memory.caches.items():
@@ -161,7 +181,7 @@ class CPUProgram:
         deaths, uses = lives(nodes, keep)
         low = Lowering(self._memory, self._graph.inputs, self._columns, limits, uses)
         for place, node in enumerate(nodes):
-            run = self._kernel(node.op)
+            run, low.path = self._kernel(node.op), node.path
             if low.fold(node, run):
                 continue
             if not self._fits(node) or not self._lowerings.lower(low, node):
@@ -235,4 +255,4 @@ class CPUProgram:
 
 def _code(tape: Tape) -> Code:
     rows = tape.finished()
-    return Code(rows, address(rows))
+    return Code(rows, address(rows), tape.labels)

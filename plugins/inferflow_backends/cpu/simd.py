@@ -414,6 +414,12 @@ def pause(b: Any) -> None:
     isa.relax(b)
 
 
+@operation(i64)
+def ticks(b: Any) -> Any:
+    """A clock that runs evenly, in a unit of its own."""
+    return isa.ticks(b)
+
+
 @operation(None)
 def yield_thread(b: Any) -> None:
     """Lets another thread have the processor (`sched_yield`)."""

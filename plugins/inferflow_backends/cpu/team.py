@@ -27,15 +27,15 @@ class Team:
         self._load = Load(threads)
         self._crew = self._gathered(threads)
 
-    def run(self, tape: int, rows: int, state: int) -> None:
-        """Runs the tape of so many rows at an address to its end; all are addresses."""
+    def run(self, tape: int, rows: int, state: int, times: int = 0) -> None:
+        """Runs the tape of so many rows at an address to its end; all are addresses. See `Crew`."""
         if self._crew.pid != os.getpid():
             self._crew = self._gathered(self._crew.threads)
         if not CAN_LOOK or self.threads == 1 or not self._load.is_due(time.perf_counter()):
-            self._crew.run(tape, rows, state)
+            self._crew.run(tape, rows, state, times)
             return
         before = self._crew.times()
-        self._crew.run(tape, rows, state)
+        self._crew.run(tape, rows, state, times)
         wanted = self._load.wanted(before, self._crew.times())
         if wanted != self._crew.threads:
             self._crew.close()

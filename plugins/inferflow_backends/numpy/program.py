@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +14,7 @@ import numpy.typing as npt
 
 from inferflow_core.block import SourceState
 from inferflow_core.graph import Function, Graph, Node, Operand, ParamRef, Value, flatten, needed
-from inferflow_core.interfaces import Sizes, Step, Weight
+from inferflow_core.interfaces import OpTime, Sizes, Step, Weight
 
 Array = npt.NDArray[Any]
 Lookup = Callable[[str], Callable[..., Any]]
@@ -28,6 +31,8 @@ class Instruction:
     outputs: tuple[int, ...]
     dead: tuple[int, ...]
     """Slots that nobody reads after this."""
+    label: tuple[str, str]
+    """The op, and the block that asked for it, with `*` for the number of a layer."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class NumpyProgram:
         self, graph: Graph, weights: Mapping[str, Weight], sizes: Sizes, kernel: Lookup
     ) -> None:
         self._graph, self._kernel = graph, kernel
+        self._seconds: defaultdict[tuple[str, str], list[float]] | None = None
         used = {
             item.path
             for entry in graph.entries
@@ -71,7 +77,10 @@ class NumpyProgram:
         slots = self._inputs(step)
         for instruction in self._compiled[key]:
             arguments = [slots[i] if isinstance(i, int) else i for i in instruction.inputs]
+            start = time.perf_counter()
             result = instruction.run(*arguments, **instruction.attrs)
+            if self._seconds is not None:
+                self._seconds[instruction.label].append(time.perf_counter() - start)
             if len(instruction.outputs) == 1:
                 slots[instruction.outputs[0]] = result
             elif instruction.outputs:
@@ -80,6 +89,12 @@ class NumpyProgram:
                 del slots[slot]
         named = self._graph.entries[step.entry].outputs
         return NumpyTicket({name: slots[named[name].id] for name in outputs})
+
+    def profile(self) -> Sequence[OpTime]:
+        """See `interfaces.Profiled`."""
+        before, self._seconds = self._seconds or {}, defaultdict[tuple[str, str], list[float]](list)
+        times = [OpTime(op, path, len(s), sum(s)) for (op, path), s in before.items()]
+        return sorted(times, key=lambda each: -each.seconds)
 
     def copy_page(self, source: int, target: int) -> None:
         for path, state in self._graph.states.items():
@@ -116,7 +131,8 @@ class NumpyProgram:
         inputs = tuple(self._bind(item) for item in node.inputs)
         attrs = {k: self._rule(v) if isinstance(v, Function) else v for k, v in node.attrs.items()}
         outputs = tuple(value.id for value in node.outputs)
-        return Instruction(self._kernel(node.op), inputs, attrs, outputs, dead)
+        label = node.op, re.sub(r"\d+", "*", node.path)
+        return Instruction(self._kernel(node.op), inputs, attrs, outputs, dead, label)
 
     def _bind(self, item: Operand) -> Any:
         if isinstance(item, Value):

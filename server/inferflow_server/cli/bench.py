@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from inferflow_core.interfaces import LoadedModel, Prompt, Request, TokenEvent
 from inferflow_core.version import __version__
 from inferflow_server.cli import bench_encoder
 from inferflow_server.cli.bench_encoder import measure_reading
+from inferflow_server.cli.bench_profile import Phases
 from inferflow_server.cli.model import opened
 from inferflow_server.cli.options import ModelOptions, json_option, model_argument, model_options
 from inferflow_server.cli.output import note, print_columns, print_json
@@ -38,9 +40,16 @@ COLUMNS = ("batch", "prefill_tokens_per_s", "decode_tokens_per_s", "first_token_
 )
 @click.option("--batch", default="1", show_default=True, metavar="1,8", help="Sequences at once.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random prompts.")
+@click.option("--profile", is_flag=True, help="Also show where prefill and decoding go, by op.")
 @json_option
 def command(
-    options: ModelOptions, prompt_tokens: int, gen: int, batch: str, seed: int, as_json: bool
+    options: ModelOptions,
+    prompt_tokens: int,
+    gen: int,
+    batch: str,
+    seed: int,
+    profile: bool,
+    as_json: bool,
 ) -> None:
     """Measure speed and memory on random prompts, with greedy sampling.
 
@@ -50,6 +59,9 @@ def command(
     prefix is reused. Prefill lasts until the last sequence has its first token, decoding from then
     on. An encoder-decoder reads the prompts as its sources.
 
+    --profile sums the milliseconds of each kernel, of all layers together; it costs a few percent.
+    `wait` is the first thread's waiting for the others.
+
     \b
     Example:
         inferflow bench model.gguf --prompt 128 --gen 32 --batch 1,8
@@ -57,7 +69,9 @@ def command(
     --json prints {"model", "backend", "version", "results"}; each result has "batch", "prompt",
     "gen", "prefill_tokens_per_s", "decode_tokens_per_s", "first_token_s" (the mean), "total_s",
     "load_s" and "peak_rss_bytes", the most memory the process has held so far (null where the
-    system does not tell). Of an encoder "read_tokens_per_s" and "texts_per_s" instead.
+    system does not tell). Of an encoder "read_tokens_per_s" and "texts_per_s" instead. With
+    --profile also "profile", with a list for "prefill" and "decode" (of an encoder "read"), each op
+    with "op", "path", "calls", "seconds" and "share".
     """
     batches = parse_batches(batch)
     with opened(options) as (model, load_s):
@@ -72,21 +86,28 @@ def command(
         elif prompt_tokens + gen > context:
             raise UsageError(f"{prompt_tokens} + {gen} tokens are beyond the context, {context}")
 
-        def measure(prompts: list[Prompt], gen: int) -> dict[str, float]:
-            if reads:
-                return measure_reading(model, [prompt.ids for prompt in prompts])
-            return _measure(model, prompts, gen)
+        def measure(prompts: list[Prompt], gen: int, phases: Phases | None) -> dict[str, float]:
+            if phases:
+                phases.begin()
+            if not reads:
+                return _measure(model, prompts, gen, phases)
+            result = measure_reading(model, [prompt.ids for prompt in prompts])
+            if phases:
+                phases.end("read")
+            return result
 
         random_ids = random.Random(seed)
-        measure(_prompts(model, random_ids, 1, min(prompt_tokens, 16)), 2)
+        measure(_prompts(model, random_ids, 1, min(prompt_tokens, 16)), 2, None)
+        profiles = [Phases(model.engine) if profile else None for _ in batches]
         results: list[dict[str, Any]] = []
-        for size in batches:
+        for size, phases in zip(batches, profiles, strict=True):
             note(f"batch {size} …")
             prompts = _prompts(model, random_ids, size, prompt_tokens)
             results.append(
                 {"batch": size, "prompt": prompt_tokens, "gen": gen}
-                | measure(prompts, gen)
+                | measure(prompts, gen, phases)
                 | {"load_s": load_s, "peak_rss_bytes": peak_rss_bytes()}
+                | ({"profile": phases.taken} if phases else {})
             )
         report = {
             "model": model.name,
@@ -100,6 +121,9 @@ def command(
     names = bench_encoder.COLUMNS if reads else COLUMNS
     rows = [[f"{result[key]:.4g}" for key in names] for result in results]
     print_columns([list(names), *rows])
+    for size, phases in zip(batches, profiles, strict=True):
+        if phases:
+            phases.show(f"batch {size}: ")
     peak = results[-1]["peak_rss_bytes"]
     note(f"load {load_s:.2f} s" + (f" · peak memory {peak / 2**20:.0f} MiB" if peak else ""))
 
@@ -138,9 +162,19 @@ class _Clock:
             self.done.set()
 
 
-def _measure(model: LoadedModel, prompts: list[Prompt], gen: int) -> dict[str, float]:
+def _measure(
+    model: LoadedModel, prompts: list[Prompt], gen: int, phases: Phases | None
+) -> dict[str, float]:
     """Prefill: until the last sequence has its first token. Decode: what comes after that."""
     clocks = [_Clock() for _ in prompts]
+
+    def see(clock: _Clock, event: TokenEvent) -> None:
+        clock(event)
+        if phases and "prefill" not in phases.taken and all(each.times for each in clocks):
+            phases.end("prefill")
+        elif phases and event.finish is not None and all(each.done.is_set() for each in clocks):
+            phases.end("decode")
+
     chain = {name for sampler in model.plan.run.samplers for name in vars(sampler)}
     greedy = {"temperature": 0.0} if "temperature" in chain else {}
     start = time.perf_counter()
@@ -154,7 +188,7 @@ def _measure(model: LoadedModel, prompts: list[Prompt], gen: int) -> dict[str, f
                 ignore_stop_ids=True,
                 reuse_prefix=False,
             ),
-            clock,
+            partial(see, clock),
         )
         for prompt, clock in zip(prompts, clocks, strict=True)
     ]

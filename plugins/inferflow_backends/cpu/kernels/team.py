@@ -17,6 +17,7 @@ from inferflow_backends.cpu.simd import (
     i64_at,
     pause,
     set_i64,
+    ticks,
     yield_thread,
 )
 
@@ -64,6 +65,23 @@ def run_rows(control, tape, rows, tid, threads, state):
             call_address(function, row, tid, threads, state)
         else:
             barrier(control, threads)
+    return 0
+
+
+@njit(int64(int64, int64, int64, int64, int64, int64), **INNER)
+def run_rows_timed(control, tape, rows, threads, state, times):
+    """The first thread's part; adds the ticks of each row to `times` int64 [rows]."""
+    before = ticks()
+    for i in range(rows):
+        row = tape + ROW_BYTES * i
+        function = i64_at(row)
+        if function:
+            call_address(function, row, 0, threads, state)
+        else:
+            barrier(control, threads)
+        after = ticks()
+        set_i64(times + 8 * i, i64_at(times + 8 * i) + after - before)
+        before = after
     return 0
 
 
@@ -124,10 +142,14 @@ def set_patience(control, crowded):
     return 0
 
 
-@njit(int64(int64, int64, int64, int64, int64), **INNER)
-def take_part(control, tape, rows, threads, state):
-    """The calling thread's part of a tape that was given out; returns when all have done theirs."""
-    run_rows(control, tape, rows, 0, threads, state)
+@njit(int64(int64, int64, int64, int64, int64, int64), **INNER)
+def take_part(control, tape, rows, threads, state, times):
+    """The calling thread's part of a tape that was given out; returns when all have done theirs.
+    `times`: where the ticks of rows go, or 0."""
+    if times:
+        run_rows_timed(control, tape, rows, threads, state, times)
+    else:
+        run_rows(control, tape, rows, 0, threads, state)
     given = atomic_load(control + GIVEN)
     for tid in range(1, threads):
         spins = 0
