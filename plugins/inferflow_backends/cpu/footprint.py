@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
+from typing import Any
 
 from inferflow_backends.cpu.buffers import ALIGNMENT, SLACK
+from inferflow_backends.cpu.cache_formats import FORMATS, TILE, padded
 from inferflow_backends.cpu.layouts import DENSE
 from inferflow_backends.cpu.lives import VIEWS, lives
 from inferflow_backends.cpu.memory import (
@@ -14,12 +16,12 @@ from inferflow_backends.cpu.memory import (
     held_as,
     numbers,
     packs,
-    padded,
     pages_of,
     parts_bytes,
     thread_scratch,
 )
 from inferflow_backends.cpu.native_states import native_states
+from inferflow_backends.cpu.score_table import by_distance, rule_key, table_shape
 from inferflow_backends.cpu.threads import default_threads
 from inferflow_core.graph import Function, Graph, Node, ParamRef, Value, flatten, needed
 from inferflow_core.interfaces import Held, Sizes, Weight
@@ -56,15 +58,15 @@ class CPUFootprint:
         }
 
     def cache(self, sizes: Sizes) -> int:
-        half = Memory(self._params, self._graph.states, sizes).half
-        keys, values = native_states([node for nodes in self._nodes.values() for node in nodes])
+        form = FORMATS[Memory(self._params, self._graph.states, sizes).cache]
+        layouts = native_states([node for nodes in self._nodes.values() for node in nodes])
         total = 0
         for path, state in self._graph.states.items():
             lengths = [axis.length for axis in state.axes]
-            if path in values:
-                lengths[-1] = padded(lengths[-1])
-            size = 2 if half and path in keys | values else 4
-            total += size * pages_of(state, sizes) * sizes.page_tokens * prod(lengths)
+            slot = 4 * prod(lengths)
+            if path in layouts:
+                slot = lengths[0] * form.tile_bytes(layouts[path], lengths[1]) // TILE
+            total += slot * pages_of(state, sizes) * sizes.page_tokens
         return total
 
     def scratch(self, sizes: Sizes) -> int:
@@ -82,7 +84,18 @@ class CPUFootprint:
         rooms = [
             parts_bytes(sizes, heads.length, padded(width.length)) for _, heads, width in mixed
         ]
-        return total + max(rooms, default=0)
+        return total + max(rooms, default=0) + self._score_tables(nodes, sizes)
+
+    def _score_tables(self, nodes: list[Node], sizes: Sizes) -> int:
+        """Of the score rules that the kernel has as tables, each once."""
+        tables: dict[Any, int] = {}
+        for node in nodes:
+            rule, causal = node.attrs.get("bias"), node.attrs.get("causal")
+            if node.op == "attention" and isinstance(rule, Function) and by_distance(rule):
+                heads = node.outputs[0].axes[1].length
+                shape = table_shape(heads, sizes.context, causal=bool(causal))
+                tables[rule_key(rule, heads, causal=bool(causal))] = 4 * prod(shape)
+        return sum(tables.values())
 
     def _buffers(self, outputs: tuple[str, ...], sizes: Sizes) -> int:
         """What `Arena` comes to: a buffer for each value, freed ones used again."""

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from inferflow_backends.cpu.buffers import Arena, address, placed
 from inferflow_backends.cpu.memory import DTYPES, Memory, numbers
 from inferflow_backends.cpu.tape import COLUMNS, SIZES, WORDS, State
-from inferflow_core.graph import Node, ParamRef, Value
+from inferflow_core.graph import Function, Node, ParamRef, Value
 
 Array = npt.NDArray[Any]
 BARRIER = [0] * WORDS
@@ -61,8 +61,11 @@ class Lowering:
         columns: Mapping[str, Array],
         limits: Mapping[str, int],
         uses: Mapping[int, int],
+        rule: Callable[[Function], Callable[..., Array]],
     ) -> None:
         self.memory = memory
+        self.rule = rule
+        """Makes a score rule one that runs on arrays."""
         self.path = ""
         """Of the block that asked for the node that is being lowered."""
         self.segments: list[Segment] = []

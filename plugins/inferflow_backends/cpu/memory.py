@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from inferflow_backends.cpu.attention_words import PART, SHARED_PARTS, Words, scratch_bytes
 from inferflow_backends.cpu.buffers import aligned, placed
+from inferflow_backends.cpu.cache_formats import FORMATS, Layout, padded
 from inferflow_backends.cpu.forms import Forms
 from inferflow_backends.cpu.layouts import LAYOUT, LAYOUTS, held, stacked
 from inferflow_backends.cpu.pack import Packed, Stacked, pack_floats, packing, whole_groups
-from inferflow_backends.cpu.tape import COLUMNS, PART, PRODUCTS, SHARED_TOKENS
+from inferflow_backends.cpu.tape import COLUMNS, PRODUCTS
 from inferflow_backends.cpu.threads import default_threads
 from inferflow_core.block import SourceState, State
 from inferflow_core.graph import Node, ParamRef, Value
@@ -23,6 +26,9 @@ Array = npt.NDArray[Any]
 CACHED_BYTES = 16 * 2**20
 """A model whose float32 weights are no larger stays in the processor's cache: packing would save
 no time, and cost what rounding activations costs."""
+
+LEAST_SCRATCH = 8192
+"""Bytes of scratch that every kernel may count on."""
 
 DTYPES = {"float": np.float32, "int": np.int32, "bool": np.bool_}
 
@@ -37,14 +43,15 @@ class Memory:
         self._packing: list[Future[None]] = []
         self._plain: dict[str, Array] = {}
         self._tables: dict[Any, tuple[Array, Array]] = {}
+        self._scores: dict[Any, Array] = {}
         self._parts = aligned(0)
         self._kept: list[Array] = []
         self._packs = packs(weights)
         large = [weight for weight in weights.values() if len(weight.shape) in (2, 3)]
         packed = any(held_as(weight, packs=self._packs)[0] in LAYOUTS for weight in large)
-        self.half = sizes.cache == "f16" or (sizes.cache == "auto" and packed)
-        """Whether keys and values are float16: by default beside packed weights, whose own error
-        is larger."""
+        self.cache = sizes.cache if sizes.cache != "auto" else "f16" if packed else "f32"
+        """Format of keys and values: by default float16 beside packed weights, whose own error is
+        larger."""
         self.floats = sizes.activations == "float"
         """Whether packed weights are multiplied with activations as they are."""
         layouts = [LAYOUTS[w.format] for w in weights.values() if w.format in LAYOUTS]
@@ -53,6 +60,8 @@ class Memory:
         self.forms = Forms()
         self.caches: dict[str, Array] = {}
         """State path -> its pages, outermost."""
+        self.layouts: dict[str, Layout] = {}
+        """Of the states whose pages kernels read: uint8 [page][kv head][tile][byte]."""
 
     def expect(self, paths: Iterable[str]) -> None:
         """Begins to pack matrices, all in one room, and comes back at once."""
@@ -113,32 +122,24 @@ class Memory:
             self._plain[path] = placed(np.asarray(self._weights[path].values(), np.float32))
         return self._plain[path]
 
-    def keys(self, path: str) -> Array:
-        """[page][kv head][tile][channel][16]"""
+    def place(self, path: str, layout: Layout | None) -> None:
+        """Makes a state's pages: for kernels, or without a layout for numpy references, float32
+        [page][slot][row]."""
+        state = self._states[path]
+        pages, row = pages_of(state, self.sizes), tuple(axis.length for axis in state.axes)
+        if layout is None:
+            shape = (pages, self.sizes.page_tokens, *row)
+            self.caches[path] = aligned(4 * prod(shape)).view(np.float32).reshape(shape)
+            return
+        tile = FORMATS[self.cache].tile_bytes(layout, row[1])
+        shape = (pages, row[0], self.sizes.page_tokens // 16, tile)
+        self.caches[path] = aligned(prod(shape)).reshape(shape)
+        self.layouts[path] = layout
+
+    def row_of(self, path: str) -> tuple[int, int]:
+        """Kv heads and channels of a state."""
         heads, width = (axis.length for axis in self._states[path].axes)
-        shape = (self._pages(path), heads, self.sizes.page_tokens // 16, width, 16)
-        return self._cache(path, shape, half=self.half)
-
-    def values(self, path: str) -> Array:
-        """[page][kv head][slot][channel, padded to a multiple of 16]"""
-        heads, width = (axis.length for axis in self._states[path].axes)
-        shape = (self._pages(path), heads, self.sizes.page_tokens, padded(width))
-        return self._cache(path, shape, half=self.half)
-
-    def rows(self, path: str) -> Array:
-        """[page][slot][row]: the layout of numpy references."""
-        row = tuple(axis.length for axis in self._states[path].axes)
-        return self._cache(path, (self._pages(path), self.sizes.page_tokens, *row))
-
-    def _pages(self, path: str) -> int:
-        return pages_of(self._states[path], self.sizes)
-
-    def _cache(self, path: str, shape: tuple[int, ...], *, half: bool = False) -> Array:
-        if path not in self.caches:
-            dtype = np.dtype(np.float16 if half else np.float32)
-            count = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-            self.caches[path] = aligned(count).view(dtype).reshape(shape)
-        return self.caches[path]
+        return heads, width
 
     def parts(self, heads: int, width: int) -> Array:
         """Room for the parts of attention that threads share (`parts_bytes`); all layers use the
@@ -148,6 +149,20 @@ class Memory:
             self._parts = aligned(count)
             self._kept.append(self._parts)
         return self._parts
+
+    def words(self, values: Mapping[Words, int]) -> Array:
+        """The words of an attention."""
+        words = aligned(8 * len(Words)).view(np.int64)
+        for word, value in values.items():
+            words[word] = value
+        self._kept.append(words)
+        return words
+
+    def score_table(self, key: Any, make: Callable[[], Array]) -> Array:
+        """The table of a score rule, made for the first attention that has the rule."""
+        if key not in self._scores:
+            self._scores[key] = placed(make())
+        return self._scores[key]
 
     def rotations(self, frequencies: tuple[float, ...], scale: float) -> tuple[Array, Array]:
         """Cosines and sines [context][pairs] of a rope, float32 angles as the reference has."""
@@ -162,7 +177,7 @@ class Memory:
     def close(self) -> None:
         if self._packers is not None:
             self._packers.shutdown(cancel_futures=True)
-        for store in (self._packed, self._plain, self._tables, self.caches):
+        for store in (self._packed, self._plain, self._tables, self._scores, self.caches):
             store.clear()
 
 
@@ -200,9 +215,10 @@ def pages_of(state: State, sizes: Sizes) -> int:
 
 
 def parts_bytes(sizes: Sizes, heads: int, width: int) -> int:
-    """[tokens][heads][parts][16 + width] float32; `width` is padded."""
-    slots = -(-sizes.context // sizes.page_tokens) * sizes.page_tokens
-    return 4 * SHARED_TOKENS * heads * -(-slots // PART) * (16 + width)
+    """Rows of 16 + width float32, `width` padded: for every part of every row of a step, or as many
+    as threads share at most."""
+    parts = sizes.max_tokens * heads * -(-sizes.context // PART)
+    return 4 * min(SHARED_PARTS, parts) * (16 + width)
 
 
 def column_sizes(sizes: Sizes) -> dict[str, int]:
@@ -215,12 +231,14 @@ def column_sizes(sizes: Sizes) -> dict[str, int]:
 
 
 def thread_scratch(nodes: list[Node]) -> int:
-    """Bytes that a thread has: for a block of queries and their sums, or for the products of a
+    """Bytes that a thread has: for a chunk of queries and their sums, or for the products of a
     linear and the weights that it unpacks."""
-    mixed = [node for node in nodes if node.op == "attention"]
-    tensors = [item for n in mixed for item in (*n.inputs, *n.outputs)]
-    shapes = [t.axes for t in tensors if isinstance(t, Value) and len(t.axes) == 3]
-    widest = max((axes[-1].length for axes in shapes), default=0)
+    shapes = [
+        (q.axes[2].length, node.outputs[0].axes[2].length)
+        for node in nodes
+        if node.op == "attention" and isinstance(q := node.inputs[0], Value)
+    ]
+    rooms = [scratch_bytes(padded(width), padded(v_width)) for width, v_width in shapes]
     columns = [
         x.axes[-1].length
         for n in nodes
@@ -229,13 +247,7 @@ def thread_scratch(nodes: list[Node]) -> int:
         if isinstance(x, Value)
     ]
     columns += [n.outputs[0].axes[-1].length for n in nodes if n.op == "rows"]
-    unpacked = 64 * max(columns, default=0)
-    return PRODUCTS + max(unpacked, 3 * 8 * 4 * padded(widest))
-
-
-def padded(width: int, to: int = 16) -> int:
-    """The next multiple."""
-    return -(-width // to) * to
+    return PRODUCTS + max(64 * max(columns, default=0), *rooms, 0)
 
 
 def numbers(value: Value) -> tuple[str, int]:

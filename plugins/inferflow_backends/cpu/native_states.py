@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from inferflow_core.graph import Node, Value
+from inferflow_backends.cpu.cache_formats import Layout
+from inferflow_backends.cpu.score_table import by_distance
+from inferflow_core.graph import Function, Node, StateRef, Value
 
 
-def native_states(nodes: list[Node]) -> tuple[set[str], set[str]]:
-    """Paths of the states that the attention kernel can read as (keys, values).
+def native_states(nodes: list[Node]) -> dict[str, Layout]:
+    """Path -> layout of the states that the attention kernel reads.
 
-    A state that serves as both, or an attention that the kernel has no form for, keeps the plain
-    layout and numpy's attention.
+    What serves as keys alone lies in tiles of channels; values, and what serves as both, in rows. A
+    state that another op reads, or an attention whose score rule is none of distances, keeps the
+    plain layout of numpy.
     """
-    keys: set[str] = set()
-    values: set[str] = set()
+    pairs: list[tuple[str, str]] = []
     plain: set[str] = set()
     for node in nodes:
-        if node.op != "attention":
-            continue
-        k, v = (str(item) for item in node.inputs[1:3])
-        q = node.inputs[0]
-        fits = node.attrs["causal"] and node.attrs["bias"] is None
-        if not fits or not isinstance(q, Value) or q.axes[2].length % 2:
-            plain |= {k, v}
-        keys.add(k)
-        values.add(v)
-    while True:
-        pairs = [
-            {str(node.inputs[1]), str(node.inputs[2])} for node in nodes if node.op == "attention"
-        ]
-        mixed = plain | (keys & values)
-        grown = mixed.union(*(pair for pair in pairs if pair & mixed))
-        if grown == plain:
-            return keys - plain, values - plain
-        plain = grown
+        states = [item.path for item in node.inputs if isinstance(item, StateRef)]
+        if node.op == "attention" and len(states) == 2:
+            pairs.append((states[0], states[1]))
+            if not _fits(node):
+                plain |= {*states}
+        elif node.op != "append":
+            plain |= {*states}
+    while grown := {path for pair in pairs if plain.intersection(pair) for path in pair} - plain:
+        plain |= grown
+    rows = {values for _, values in pairs}
+    return {
+        path: "rows" if path in rows else "keys"
+        for pair in pairs
+        for path in pair
+        if path not in plain
+    }
+
+
+def _fits(node: Node) -> bool:
+    rule = node.attrs["bias"]
+    known = isinstance(node.inputs[0], Value) and (rule is None or isinstance(rule, Function))
+    return known and (rule is None or by_distance(rule))

@@ -85,11 +85,9 @@ class CPUProgram:
         self._memory = Memory(weights, graph.states, sizes)
         nodes = [node for entry in graph.entries for node in flatten(graph, entry)]
         self._memory.expect(matrices(nodes))
-        keys, values = native_states(nodes)
-        self._native = keys | values
+        layouts = native_states(nodes)
         for path in graph.states:
-            layout = self._memory.keys if path in keys else self._memory.rows
-            (self._memory.values if path in values else layout)(path)
+            self._memory.place(path, layouts.get(path))
         self._columns = {
             name: aligned(4 * count).view(np.int32) for name, count in column_sizes(sizes).items()
         }
@@ -179,7 +177,7 @@ class CPUProgram:
         limits = {"T": most, "R": most, "S": self._sizes.max_sequences}
         keep = [value.id for value in wanted.values()]
         deaths, uses = lives(nodes, keep)
-        low = Lowering(self._memory, self._graph.inputs, self._columns, limits, uses)
+        low = Lowering(self._memory, self._graph.inputs, self._columns, limits, uses, self._rule)
         for place, node in enumerate(nodes):
             run, low.path = self._kernel(node.op), node.path
             if low.fold(node, run):
@@ -195,7 +193,8 @@ class CPUProgram:
 
     def _fits(self, node: Node) -> bool:
         """Whether the node's caches have the kernels' layout."""
-        return all(i.path in self._native for i in node.inputs if isinstance(i, StateRef))
+        layouts = self._memory.layouts
+        return all(i.path in layouts for i in node.inputs if isinstance(i, StateRef))
 
     def _call(self, segment: Reference, buffers: Mapping[int, Array]) -> None:
         node = segment.node
@@ -238,7 +237,7 @@ class CPUProgram:
         return home[: counts.get(name, tokens)]
 
     def _rule(self, function: Function) -> Callable[..., Array]:
-        """A score rule, run node by node for numpy's attention."""
+        """A score rule, run node by node on arrays."""
 
         def rule(*columns: Array) -> Array:
             values = {a.id: c for a, c in zip(function.arguments, columns, strict=True)}

@@ -7,6 +7,7 @@ here may reassociate: sums have one order (the numeric law).
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import factorial, log
 from typing import Any
 
 from llvmlite import ir
@@ -20,6 +21,12 @@ from inferflow_backends.cpu.isa import F32, F32V, I32, I32V, LANES, declare
 I64 = ir.IntType(64)
 I8V = ir.VectorType(ir.IntType(8), LANES)
 F16V = ir.VectorType(ir.HalfType(), LANES)
+I16V = ir.VectorType(ir.IntType(16), LANES)
+
+
+LOG2E = 1.4426950408889634
+POWERS = [log(2) ** n / factorial(n) for n in range(8)]
+"""Coefficients of 2^r."""
 
 
 class Vector(types.Type):
@@ -147,6 +154,22 @@ def store_i8(b: Any, address: Any, v: Any) -> None:
     store_ir(b, address, b.trunc(v, I8V))
 
 
+@operation(None, i64, f32v)
+def store_f16(b: Any, address: Any, v: Any) -> None:
+    """16 numbers, rounded to float16."""
+    store_ir(b, address, b.fptrunc(v, F16V))
+
+
+@operation(None, i64, f32v)
+def store_bf16(b: Any, address: Any, v: Any) -> None:
+    """16 numbers, rounded to bfloat16, halves to even; a NaN stays one."""
+    bits = b.bitcast(v, I32V)
+    odd = b.and_(b.lshr(bits, const(I32V, 16)), const(I32V, 1))
+    rounded = b.add(bits, b.add(odd, const(I32V, 0x7FFF)))
+    kept = b.select(b.fcmp_unordered("uno", v, v), b.or_(bits, const(I32V, 0x400000)), rounded)
+    store_ir(b, address, b.trunc(b.lshr(kept, const(I32V, 16)), I16V))
+
+
 @operation(f32, i64)
 def f32_at(b: Any, address: Any) -> Any:
     return load_ir(b, address, F32)
@@ -186,11 +209,6 @@ def f16_at(b: Any, address: Any) -> Any:
 @operation(None, i64, f32)
 def set_f32(b: Any, address: Any, value: Any) -> None:
     store_ir(b, address, value)
-
-
-@operation(None, i64, f32)
-def set_f16(b: Any, address: Any, value: Any) -> None:
-    store_ir(b, address, b.fptrunc(value, ir.HalfType()))
 
 
 @operation(None, i64, i64)
@@ -379,6 +397,19 @@ def exp(b: Any, x: Any) -> Any:
     p = b.fadd(fma_ir(b, b.fmul(r, r), p, r), const(F32V, 1.0))
     power = b.shl(b.add(b.fptosi(n, I32V), const(I32V, 127)), const(I32V, 23))
     return b.fmul(p, b.bitcast(power, F32V))
+
+
+@operation(f32v, f32v)
+def exp_below(b: Any, x: Any) -> Any:
+    """e^x within 2 ulp for x in [-87, 0], clamped below: 2^n times 2^r, |r| at most a half, by
+    the first terms of its series."""
+    t = max_ir(b, b.fmul(x, const(F32V, LOG2E)), const(F32V, -126.0))
+    n = b.call(declare(b, "llvm.rint.v16f32", F32V, [F32V]), [t])
+    r = b.fsub(t, n)
+    p = const(F32V, POWERS[-1])
+    for c in POWERS[-2::-1]:
+        p = fma_ir(b, p, r, const(F32V, c))
+    return b.bitcast(b.add(b.bitcast(p, I32V), b.shl(b.fptosi(n, I32V), const(I32V, 23))), F32V)
 
 
 @operation(f32v, f32v, i64, i64, f32)

@@ -10,10 +10,6 @@ from __future__ import annotations
 import struct
 from enum import IntEnum
 
-PART = 256
-"""Keys of a part of attention."""
-SHARED_TOKENS = 16
-"""Steps of at most so many tokens have their parts shared among threads."""
 PRODUCTS = 4096 + 64 * 128
 """Bytes of a thread's scratch for tiles and for the products of 64 tokens."""
 WORDS = 16
@@ -62,6 +58,13 @@ class Form(IntEnum):
     LIMIT = 9
     """Tokens that `FEW` takes."""
     PARTS = 10
+
+
+TABLE_WIDTHS = {
+    State.BLOCK_TABLES: State.TABLE_WIDTH,
+    State.SOURCE_TABLES: State.SOURCE_WIDTH,
+}
+"""Column of block tables -> the word that says how wide it is."""
 
 
 COLUMNS = {

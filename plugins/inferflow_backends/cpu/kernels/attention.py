@@ -1,322 +1,435 @@
 """Attention over the paged cache.
 
-Keys lie as [page][kv head][tile of 16 positions][channel][16], values as [page][kv head][slot]
-[channel, padded to 16], float32 or float16. A query walks its keys in tiles of 16 at absolute
-positions, with a running maximum (online softmax, Milakov & Gimelshein 2018), and starts anew at
-every 256th position; the parts are merged in order (Dao et al. 2023, "Flash-Decoding"). Queries are
-taken 1 to 8 at a time, and parts by one thread or several, with one arithmetic: prefill, decode,
-chunks and threads give the same bits.
+A chunk of query rows walks the keys in parts of 256 at absolute positions. Within a part all scores
+are computed, then the softmax, then the weighted values; the parts are merged in order (Dao et al.
+2023, "Flash-Decoding"). However many rows a chunk and the blocks in it have, and whether one thread
+takes all parts of a row or several share them, each row's arithmetic is the same: prefill, decode,
+chunks and threads give the same bits. A row reads only the keys and values that it sees.
 """
 
 import numpy as np
 from numba import cfunc, int64, njit
 
-from inferflow_backends.cpu.attention_tile import scores_tile, values_tile
+from inferflow_backends.cpu.attention_tile import MOST_QUERIES, TOGETHER
+from inferflow_backends.cpu.attention_words import (
+    CHUNK,
+    PART,
+    QUERIES,
+    SHARED_PARTS,
+    Scratch,
+    Words,
+)
+from inferflow_backends.cpu.kernels.attention_softmax import HIDDEN, merge, weigh
 from inferflow_backends.cpu.kernels.options import INNER, OP, OPTIONS
 from inferflow_backends.cpu.simd import (
-    add,
+    call_7,
     div,
-    exp,
     f32_at,
     f32_of_bits,
-    first_lane,
-    fma,
     i32_at,
     i64_at,
-    keep_lanes,
     load,
-    max_lanes,
+    load_first,
     mul,
     set_f32,
+    set_i64,
     splat,
     store,
-    sub,
-    sum_lanes,
 )
-from inferflow_backends.cpu.tape import PART, SHARED_TOKENS, State
+from inferflow_backends.cpu.tape import State
 
-scores_f32, scores_f16 = scores_tile(half=False), scores_tile(half=True)
-values_f32, values_f16 = values_tile(half=False), values_tile(half=True)
+STATE_TOKENS, SEQUENCES, PAGE_TOKENS = 8 * State.TOKENS, 8 * State.SEQUENCES, 8 * State.PAGE_TOKENS
+POSITIONS, SEQ_OF, OFFSETS = 8 * State.POSITIONS, 8 * State.SEQ_OF, 8 * State.OFFSETS
+THREAD_SCRATCH, SCRATCH_BYTES = 8 * State.SCRATCH, 8 * State.SCRATCH_BYTES
 
-TOKENS, SEQUENCES = 8 * State.TOKENS, 8 * State.SEQUENCES
-TABLE_WIDTH, PAGE_TOKENS = 8 * State.TABLE_WIDTH, 8 * State.PAGE_TOKENS
-POSITIONS, OFFSETS = 8 * State.POSITIONS, 8 * State.OFFSETS
-TABLES = 8 * State.BLOCK_TABLES
-SCRATCH, SCRATCH_BYTES = 8 * State.SCRATCH, 8 * State.SCRATCH_BYTES
+HEADS, KV_HEADS, WIDTH, PADDED = (
+    8 * Words.HEADS,
+    8 * Words.KV_HEADS,
+    8 * Words.WIDTH,
+    8 * Words.PADDED,
+)
+CHANNELS, V_WIDTH, V_PADDED = 8 * Words.CHANNELS, 8 * Words.V_WIDTH, 8 * Words.V_PADDED
+KEY_BYTES, VALUE_BYTES, SCALE = 8 * Words.KEY_BYTES, 8 * Words.VALUE_BYTES, 8 * Words.SCALE
+WINDOW, CAUSAL, SINKS = 8 * Words.WINDOW, 8 * Words.CAUSAL, 8 * Words.SINKS
+BIAS, BIAS_ROW, BIAS_ZERO = 8 * Words.BIAS, 8 * Words.BIAS_ROW, 8 * Words.BIAS_ZERO
+LENGTHS, TABLES, TABLE_WIDTH = 8 * Words.LENGTHS, 8 * Words.TABLES, 8 * Words.TABLE_WIDTH
+SCORES, VALUES, WIDEN = 8 * Words.SCORES, 8 * Words.VALUES, 8 * Words.WIDEN
+WIDE_SCORES, WIDE_VALUES = 8 * Words.WIDE_SCORES, 8 * Words.WIDE_VALUES
+KEY_SCALES, VALUE_SCALES = 8 * Words.KEY_SCALES, 8 * Words.VALUE_SCALES
+ONE_STATE = 8 * Words.ONE_STATE
 
-QUERIES = 8
-"""Query rows of a block."""
-P, SCALE, TOP, TOTAL, ALL_TOP, ALL_TOTAL, Q = 0, 512, 576, 640, 704, 768, 832
-"""Offsets in a thread's scratch: weights [8][16], and for each row the factor of its sums so far,
-the largest score and the denominator of the part and of all parts; then the queries [8][width], the
-sums of the part and of all parts [8][padded]."""
-
-
-@njit(int64(int64, int64, int64, int64, int64), **INNER)
-def weigh(row, scratch, r, first, last):
-    """Scores of one tile -> weights, with the row's maximum and denominator brought up to date.
-    Lanes outside first..last are masked."""
-    scale, softcap = f32_of_bits(i64_at(row + 80)), f32_of_bits(i64_at(row + 96))
-    s = mul(load(scratch + P + 64 * r), splat(scale))
-    if softcap > np.float32(0):
-        cap, one = splat(softcap), splat(np.float32(1))
-        e = exp(mul(div(s, cap), splat(np.float32(2))))
-        s = mul(sub(one, div(splat(np.float32(2)), add(e, one))), cap)
-    if last - first < 16:
-        s = keep_lanes(s, first, last, np.float32(-np.inf))
-    before = f32_at(scratch + TOP + 4 * r)
-    top = max(before, max_lanes(s))
-    p = exp(sub(s, splat(top)))
-    if last - first < 16:
-        p = keep_lanes(p, first, last, np.float32(0))
-    factor = first_lane(exp(splat(before - top)))
-    store(scratch + P + 64 * r, p)
-    set_f32(scratch + SCALE + 4 * r, factor)
-    set_f32(scratch + TOP + 4 * r, top)
-    total = f32_at(scratch + TOTAL + 4 * r) * factor + sum_lanes(p)
-    set_f32(scratch + TOTAL + 4 * r, total)
-    return 0
+SEQUENCE, HEAD, ROWS = int(Scratch.SEQUENCE), int(Scratch.HEAD), int(Scratch.ROWS)
+PLACE, FIRST, END = int(Scratch.PLACE), int(Scratch.FIRST), int(Scratch.END)
+ROW_BIAS = int(Scratch.BIAS)
+TOP, TOTAL = int(Scratch.TOP), int(Scratch.TOTAL)
+ALL_TOP, ALL_TOTAL = int(Scratch.ALL_TOP), int(Scratch.ALL_TOTAL)
+KEY_TILES, VALUE_TILES = int(Scratch.KEY_TILES), int(Scratch.VALUE_TILES)
+WEIGHTS, QUERY = int(Scratch.WEIGHTS), int(Scratch.QUERY)
+NOW_SCORES, NOW_VALUES = int(Scratch.SCORES), int(Scratch.VALUES)
+NOW_KEY_SCALES, NOW_VALUE_SCALES = int(Scratch.KEY_SCALES), int(Scratch.VALUE_SCALES)
+WIDEN_ABOVE = 2 * QUERIES
+"""Rows of a chunk above which widening the part's numbers once pays."""
 
 
-@njit(int64(*[int64] * 9), **INNER)
-def walk(row, state, scratch, sequence, head, r, rows, begin, end):
-    """Takes `rows` queries from row r on over the keys begin..end, which lie in one part."""
-    keys, values, half = i64_at(row + 16), i64_at(row + 24), i64_at(row + 112)
-    kv_heads, width, padded = i64_at(row + 48), i64_at(row + 56), i64_at(row + 72)
-    page_tokens, tables = i64_at(state + PAGE_TOKENS), i64_at(state + TABLES)
-    table = tables + 4 * sequence * i64_at(state + TABLE_WIDTH)
-    q = scratch + Q + 4 * width * r
-    o = scratch + Q + QUERIES * 4 * width + 4 * padded * r
-    p, scale = scratch + P + 64 * r, scratch + SCALE + 4 * r
-    tiles = page_tokens // 16
-    key = begin
-    while key < end:
-        tile = key // 16
-        first, last = key - 16 * tile, min(16, end - 16 * tile)
-        page = i32_at(table + 4 * (tile // tiles)) * kv_heads + head
-        k = 16 * width * (page * tiles + tile % tiles)
-        v = padded * (page * page_tokens + 16 * (tile % tiles) + first)
-        if half:
-            scores_f16(rows, q, 4 * width, keys + 2 * k, width, p)
-        else:
-            scores_f32(rows, q, 4 * width, keys + 4 * k, width, p)
-        for i in range(rows):
-            weigh(row, scratch, r + i, first, last)
-        count, weights = last - first, p + 4 * first
-        if half:
-            values_f16(rows, weights, scale, values + 2 * v, count, o, padded, 0)
-        else:
-            values_f32(rows, weights, scale, values + 4 * v, count, o, padded, 0)
-        key = 16 * (tile + 1)
-    return 0
-
-
-@njit(int64(int64, int64, int64, int64, int64), **INNER)
-def first_key(row, state, token, begin, end):
-    """The first key in begin..end that a token sees; `end` if there is none."""
-    window = i64_at(row + 88)
-    position = i32_at(i64_at(state + POSITIONS) + 4 * token)
-    low = max(0, position + 1 - window) if window else 0
-    return min(end, max(begin, low))
+@njit(int64(int64, int64, int64), **INNER)
+def first_seen(words, state, token):
+    """The first key that a token sees."""
+    window = i64_at(words + WINDOW)
+    back = window - 1 if i64_at(words + CAUSAL) else window // 2
+    return max(0, i32_at(i64_at(state + POSITIONS) + 4 * token) - back) if window else int64(0)
 
 
 @njit(int64(int64, int64, int64, int64), **INNER)
-def last_key(state, token, begin, end):
-    """Behind the last key in begin..end that a token sees; `begin` if there is none."""
+def end_seen(words, state, sequence, token):
+    """Behind the last key that a token sees."""
     position = i32_at(i64_at(state + POSITIONS) + 4 * token)
-    return max(begin, min(end, position + 1))
+    if i64_at(words + CAUSAL):
+        return position + 1
+    window = i64_at(words + WINDOW)
+    length = i32_at(i64_at(state + i64_at(words + LENGTHS)) + 4 * sequence)
+    return min(length, position + window // 2 + 1) if window else length
 
 
-@njit(int64(*[int64] * 8), **INNER)
-def part(row, state, scratch, sequence, token, head, rows, begin):
-    """The part of the keys from `begin` on for queries that `fetch` has fetched. `token` is the
-    block's: first token in the low 32 bits, first row (of the group's heads) above."""
-    width, padded = i64_at(row + 56), i64_at(row + 72)
-    group = i64_at(row + 40) // i64_at(row + 48)
-    start, token = token >> 32, token & 0xFFFFFFFF
-    sums = scratch + Q + QUERIES * 4 * width
-    for r in range(rows):
+@njit(int64(int64, int64, int64), **INNER)
+def sums_of(words, scratch, r):
+    """The address of row r's sums of the part; those of all parts are CHUNK rows further."""
+    sums = scratch + QUERY + 4 * CHUNK * i64_at(words + PADDED)
+    return sums + 4 * i64_at(words + V_PADDED) * r
+
+
+@njit(int64(*[int64] * 5), **INNER)
+def fetch(row, state, scratch, token, start):
+    """Takes up the chunk's rows: row r is token (start + r) // group from `token` on, and head
+    (start + r) % group of the kv head. Copies their queries, scaled, with zeros up to the padded
+    width."""
+    words, q = i64_at(row + 8), i64_at(row + 16)
+    width, padded, heads = i64_at(words + WIDTH), i64_at(words + PADDED), i64_at(words + HEADS)
+    group, sequence = heads // i64_at(words + KV_HEADS), i64_at(scratch + SEQUENCE)
+    scale, bias = splat(f32_of_bits(i64_at(words + SCALE))), i64_at(words + BIAS)
+    for r in range(i64_at(scratch + ROWS)):
+        t = token + (start + r) // group
+        h = i64_at(scratch + HEAD) * group + (start + r) % group
+        set_i64(scratch + PLACE + 8 * r, t * heads + h)
+        set_i64(scratch + FIRST + 8 * r, first_seen(words, state, t))
+        set_i64(scratch + END + 8 * r, end_seen(words, state, sequence, t))
+        column = i64_at(words + BIAS_ZERO) - i32_at(i64_at(state + POSITIONS) + 4 * t)
+        here = bias + 4 * (h * i64_at(words + BIAS_ROW) + column)
+        set_i64(scratch + ROW_BIAS + 8 * r, here if bias else int64(0))
         for i in range(0, padded, 16):
-            store(sums + 4 * (padded * r + i), splat(np.float32(0)))
-        set_f32(scratch + TOP + 4 * r, np.float32(-np.inf))
-        set_f32(scratch + TOTAL + 4 * r, np.float32(0))
-    near, far, end = token + start // group, token + (start + rows - 1) // group, begin + PART
-    low, high = first_key(row, state, far, begin, end), last_key(state, near, begin, end)
-    if near != far:  # keys that all of the queries see, in whole tiles
-        low, high = (low + 15) // 16 * 16, high // 16 * 16
-    if low < high:
-        for r in range(rows):
-            here = first_key(row, state, token + (start + r) // group, begin, end)
-            walk(row, state, scratch, sequence, head, r, 1, here, low)
-        walk(row, state, scratch, sequence, head, 0, rows, low, high)
-        for r in range(rows):
-            there = last_key(state, token + (start + r) // group, begin, end)
-            walk(row, state, scratch, sequence, head, r, 1, high, there)
-    else:
-        for r in range(rows):
-            here = first_key(row, state, token + (start + r) // group, begin, end)
-            there = last_key(state, token + (start + r) // group, begin, end)
-            walk(row, state, scratch, sequence, head, r, 1, here, there)
+            x = load_first(q + 4 * ((t * heads + h) * width + i), width - i)
+            store(scratch + QUERY + 4 * (padded * r + i), mul(x, scale))
     return 0
 
 
 @njit(int64(*[int64] * 6), **INNER)
-def fetch(row, scratch, token, head, start, rows):
-    """Copies the queries start..start+rows of a kv head: row r is token r / group, head r % group
-    of it."""
-    q, heads, width = i64_at(row + 8), i64_at(row + 40), i64_at(row + 56)
-    group = heads // i64_at(row + 48)
-    for r in range(rows):
-        place = (
-            (token + (start + r) // group) * heads + head * group + (start + r) % group
-        ) * width
-        for i in range(width):
-            set_f32(scratch + Q + 4 * (width * r + i), f32_at(q + 4 * (place + i)))
+def find_tiles(row, state, scratch, part_tile, begin, end):
+    """Writes the addresses of the part's tiles begin..end, and of one of them up to multiples of
+    TOGETHER around."""
+    words, keys, values = i64_at(row + 8), i64_at(row + 24), i64_at(row + 32)
+    key_bytes, value_bytes = i64_at(words + KEY_BYTES), i64_at(words + VALUE_BYTES)
+    sequence, head = i64_at(scratch + SEQUENCE), i64_at(scratch + HEAD)
+    table = i64_at(state + i64_at(words + TABLES))
+    table += 4 * sequence * i64_at(state + i64_at(words + TABLE_WIDTH))
+    tiles, kv_heads = i64_at(state + PAGE_TOKENS) // 16, i64_at(words + KV_HEADS)
+    for t in range(begin // TOGETHER * TOGETHER, (end + TOGETHER - 1) // TOGETHER * TOGETHER):
+        tile = part_tile + min(max(t, begin), end - 1)
+        page = i32_at(table + 4 * (tile // tiles)) * kv_heads + head
+        place = page * tiles + tile % tiles
+        set_i64(scratch + KEY_TILES + 8 * t, keys + key_bytes * place)
+        set_i64(scratch + VALUE_TILES + 8 * t, values + value_bytes * place)
+    set_i64(scratch + NOW_SCORES, i64_at(words + SCORES))
+    set_i64(scratch + NOW_VALUES, i64_at(words + VALUES))
+    set_i64(scratch + NOW_KEY_SCALES, i64_at(words + KEY_SCALES))
+    set_i64(scratch + NOW_VALUE_SCALES, i64_at(words + VALUE_SCALES))
     return 0
 
 
 @njit(int64(*[int64] * 7), **INNER)
-def merge(top, total, sums, all_top, all_total, all_sums, padded):
-    """Adds a part to all parts before it; addresses of numbers. A part without keys is skipped."""
-    new, old = f32_at(top), f32_at(all_top)
-    if new == np.float32(-np.inf):
-        return 0
-    largest = max(new, old)
-    a, b = first_lane(exp(splat(old - largest))), first_lane(exp(splat(new - largest)))
-    set_f32(all_top, largest)
-    set_f32(all_total, f32_at(all_total) * a + f32_at(total) * b)
-    for i in range(0, padded, 16):
-        before = mul(load(all_sums + 4 * i), splat(a))
-        store(all_sums + 4 * i, fma(load(sums + 4 * i), splat(b), before))
-    return 0
-
-
-@njit(int64(int64, int64, int64, int64, int64, int64), **INNER)
-def open_row(row, h, all_top, all_total, all_sums, padded):
-    """No parts yet: the sink, where there is one, is in the denominator."""
-    sinks = i64_at(row + 104)
-    set_f32(all_top, f32_at(sinks + 4 * h) if sinks else np.float32(-np.inf))
-    set_f32(all_total, np.float32(1) if sinks else np.float32(0))
-    for i in range(0, padded, 16):
-        store(all_sums + 4 * i, splat(np.float32(0)))
+def widen_tiles(words, tiles, begin, end, channels, scales, to):
+    """Copies tiles begin..end as float32, scales behind them, and enters the copies for them."""
+    for t in range(begin, end):
+        tile, home = i64_at(tiles + 8 * t), to + 64 * (channels + 1) * t
+        call_7(i64_at(words + WIDEN), tile, home, channels, 0, 0, 0, 0)
+        if scales:
+            store(home + 64 * channels, load(tile + scales))
+        set_i64(tiles + 8 * t, home)
+    for t in range(end, (end + TOGETHER - 1) // TOGETHER * TOGETHER):
+        set_i64(tiles + 8 * t, i64_at(tiles + 8 * (end - 1)))
+    for t in range(begin // TOGETHER * TOGETHER, begin):
+        set_i64(tiles + 8 * t, i64_at(tiles + 8 * begin))
     return 0
 
 
 @njit(int64(int64, int64, int64, int64), **INNER)
-def close_row(row, place, all_total, all_sums):
-    """Writes the weighted mean of the values of one token and head (`place` counts both)."""
-    out, v_width = i64_at(row + 32), i64_at(row + 64)
-    total = f32_at(all_total)
-    for i in range(v_width):
-        set_f32(out + 4 * (place * v_width + i), f32_at(all_sums + 4 * i) / total)
+def widen_part(words, scratch, begin, end):
+    """Lets the part be read from float32 copies of its tiles: many rows will read each."""
+    channels, v_padded = i64_at(words + CHANNELS), i64_at(words + V_PADDED)
+    key_scales, value_scales = i64_at(words + KEY_SCALES), i64_at(words + VALUE_SCALES)
+    to = sums_of(words, scratch, 2 * CHUNK)
+    widen_tiles(words, scratch + KEY_TILES, begin, end, channels, key_scales, to)
+    if i64_at(words + ONE_STATE):
+        for t in range(begin, end):
+            set_i64(scratch + VALUE_TILES + 8 * t, i64_at(scratch + KEY_TILES + 8 * t))
+    else:
+        to += 4 * PART * (channels + 1)
+        widen_tiles(words, scratch + VALUE_TILES, begin, end, v_padded, value_scales, to)
+    set_i64(scratch + NOW_SCORES, i64_at(words + WIDE_SCORES))
+    set_i64(scratch + NOW_VALUES, i64_at(words + WIDE_VALUES))
+    set_i64(scratch + NOW_KEY_SCALES, 64 * channels if key_scales else int64(0))
+    set_i64(scratch + NOW_VALUE_SCALES, 64 * v_padded if value_scales else int64(0))
     return 0
 
 
-@njit(int64(*[int64] * 8), **INNER)
-def block(row, state, scratch, sequence, token, head, start, rows):
-    """All parts of some queries, merged by this thread."""
-    heads, width, padded = i64_at(row + 40), i64_at(row + 56), i64_at(row + 72)
-    group = heads // i64_at(row + 48)
-    sums = scratch + Q + QUERIES * 4 * width
-    all_sums = sums + QUERIES * 4 * padded
-    fetch(row, scratch, token, head, start, rows)
+@njit(int64(*[int64] * 6), **INNER)
+def add_values(words, scratch, r, rows, first, last):
+    """Adds the weighted values of the part's keys first..last to the sums of rows r..r+rows."""
+    if first < last:
+        tile = first // 16
+        call_7(
+            i64_at(scratch + NOW_VALUES),
+            rows,
+            scratch + WEIGHTS + 4 * PART * (r % QUERIES) + 64 * tile,
+            scratch + VALUE_TILES + 8 * tile,
+            first - 16 * tile,
+            last - 16 * tile,
+            i64_at(words + V_PADDED),
+            sums_of(words, scratch, r),
+        )
+    return 0
+
+
+@njit(int64(int64, int64, int64), **INNER)
+def within(keys, r, begin):
+    """A key of row r, counted from the start of a part: 0 to PART."""
+    return min(max(i64_at(keys + 8 * r) - begin, 0), PART)
+
+
+@njit(int64(*[int64] * 5), **INNER)
+def block(words, scratch, begin, start, rows):
+    """The part from `begin` on for rows start..start+rows of the chunk, whose tiles are found."""
+    firsts, ends, end = scratch + FIRST, scratch + END, start + rows
+    low, high = within(firsts, start, begin), within(ends, end - 1, begin)
+    if low >= high:
+        return 0
+    tile = low // 16 // TOGETHER * TOGETHER
+    call_7(
+        i64_at(scratch + NOW_SCORES),
+        rows,
+        scratch + QUERY + 4 * i64_at(words + PADDED) * start,
+        4 * i64_at(words + PADDED),
+        scratch + KEY_TILES + 8 * tile,
+        (high + 15) // 16 - tile,
+        i64_at(words + CHANNELS),
+        scratch + WEIGHTS + 64 * tile,
+    )
+    all_from = within(firsts, end - 1, begin)
+    all_to = max(all_from, within(ends, start, begin))
+    for r in range(start, end):
+        first, last = within(firsts, r, begin), within(ends, r, begin)
+        bias = i64_at(scratch + ROW_BIAS + 8 * r)
+        if first < last:
+            weigh(words, scratch, r, first, last, bias + 4 * begin if bias else int64(0))
+            add_values(words, scratch, r, 1, first, min(last, all_from))
+    add_values(words, scratch, start, rows, all_from, all_to)
+    if all_to < high:
+        for r in range(start, end):
+            first, last = within(firsts, r, begin), within(ends, r, begin)
+            add_values(words, scratch, r, 1, max(first, all_to), last)
+    return 0
+
+
+@njit(int64(int64, int64, int64, int64), **INNER)
+def part(row, state, scratch, begin):
+    """The part of the keys from `begin` on for the chunk's queries, which `fetch` has fetched."""
+    words, rows = i64_at(row + 8), i64_at(scratch + ROWS)
+    for i in range(0, rows * i64_at(words + V_PADDED), 16):
+        store(sums_of(words, scratch, 0) + 4 * i, splat(np.float32(0)))
     for r in range(rows):
-        h = head * group + (start + r) % group
-        tops, totals = scratch + ALL_TOP + 4 * r, scratch + ALL_TOTAL + 4 * r
-        open_row(row, h, tops, totals, all_sums + 4 * padded * r, padded)
-    near, far = token + start // group, token + (start + rows - 1) // group
-    end = last_key(state, far, 0, int64(1) << 40)
-    begin = first_key(row, state, near, 0, end) // PART * PART
+        set_f32(scratch + TOP + 4 * r, HIDDEN)
+        set_f32(scratch + TOTAL + 4 * r, np.float32(0))
+    low, high = within(scratch + FIRST, 0, begin), within(scratch + END, rows - 1, begin)
+    if low >= high:
+        return 0
+    find_tiles(row, state, scratch, begin // 16, low // 16, (high + 15) // 16)
+    if rows > WIDEN_ABOVE and i64_at(words + WIDEN):
+        widen_part(words, scratch, low // 16, (high + 15) // 16)
+    for start in range(0, rows, QUERIES):
+        end = min(start + QUERIES, rows)
+        for first in range(start, end, MOST_QUERIES):
+            block(words, scratch, begin, first, min(MOST_QUERIES, end - first))
+    return 0
+
+
+@njit(int64(int64, int64, int64, int64, int64), **INNER)
+def open_row(words, h, all_top, all_total, all_sums):
+    """No parts yet: the sink, where there is one, is in the denominator."""
+    sinks = i64_at(words + SINKS)
+    set_f32(all_top, f32_at(sinks + 4 * h) if sinks else HIDDEN)
+    set_f32(all_total, np.float32(1) if sinks else np.float32(0))
+    for i in range(0, i64_at(words + V_PADDED), 16):
+        store(all_sums + 4 * i, splat(np.float32(0)))
+    return 0
+
+
+@njit(int64(int64, int64, int64, int64, int64), **INNER)
+def close_row(words, out, place, all_total, all_sums):
+    """Writes the weighted mean of the values of one token and head (`place` counts both)."""
+    v_width = i64_at(words + V_WIDTH)
+    total = f32_at(all_total)
+    home = out + 4 * place * v_width
+    whole = v_width // 16 * 16
+    for i in range(0, whole, 16):
+        store(home + 4 * i, div(load(all_sums + 4 * i), splat(total)))
+    for i in range(whole, v_width):
+        set_f32(home + 4 * i, f32_at(all_sums + 4 * i) / total)
+    return 0
+
+
+@njit(int64(*[int64] * 5), **INNER)
+def chunk(row, state, scratch, begin, end):
+    """All parts of the chunk's queries, keys begin..end, merged by this thread."""
+    words, out, rows = i64_at(row + 8), i64_at(row + 40), i64_at(scratch + ROWS)
+    v_padded = i64_at(words + V_PADDED)
+    more = 4 * CHUNK * v_padded
+    for r in range(rows):
+        sums = sums_of(words, scratch, r) + more
+        top, total = scratch + ALL_TOP + 4 * r, scratch + ALL_TOTAL + 4 * r
+        h = i64_at(scratch + PLACE + 8 * r) % i64_at(words + HEADS)
+        open_row(words, h, top, total, sums)
     while begin < end:
-        part(row, state, scratch, sequence, start << 32 | token, head, rows, begin)
+        part(row, state, scratch, begin)
         for r in range(rows):
-            merge(
-                scratch + TOP + 4 * r,
-                scratch + TOTAL + 4 * r,
-                sums + 4 * padded * r,
-                scratch + ALL_TOP + 4 * r,
-                scratch + ALL_TOTAL + 4 * r,
-                all_sums + 4 * padded * r,
-                padded,
-            )
+            top, total = scratch + TOP + 4 * r, scratch + TOTAL + 4 * r
+            all_top, all_total = scratch + ALL_TOP + 4 * r, scratch + ALL_TOTAL + 4 * r
+            sums = sums_of(words, scratch, r)
+            merge(top, total, sums, all_top, all_total, sums + more, v_padded)
         begin += PART
     for r in range(rows):
-        place = (token + (start + r) // group) * heads + head * group + (start + r) % group
-        close_row(row, place, scratch + ALL_TOTAL + 4 * r, all_sums + 4 * padded * r)
+        sums, place = sums_of(words, scratch, r) + more, i64_at(scratch + PLACE + 8 * r)
+        close_row(words, out, place, scratch + ALL_TOTAL + 4 * r, sums)
+    return 0
+
+
+@njit(int64(int64, int64, int64, int64, int64), **INNER)
+def shared_part(row, state, scratch, n, most):
+    """Part n of the chunk's queries, left for `op_merge` in the room."""
+    words, room = i64_at(row + 8), i64_at(row + 48)
+    v_padded = i64_at(words + V_PADDED)
+    part(row, state, scratch, PART * n)
+    for r in range(i64_at(scratch + ROWS)):
+        back = i64_at(scratch + FIRST + 8 * r) // PART
+        if n < back:
+            continue
+        place = i64_at(scratch + PLACE + 8 * r) * most + n - back
+        home = room + 4 * (16 + v_padded) * place
+        set_f32(home, f32_at(scratch + TOP + 4 * r))
+        set_f32(home + 4, f32_at(scratch + TOTAL + 4 * r))
+        sums = sums_of(words, scratch, r)
+        for i in range(0, v_padded, 16):
+            store(home + 64 + 4 * i, load(sums + 4 * i))
     return 0
 
 
 @njit(int64(int64, int64), **INNER)
-def size_of(left, most):
-    """The next block's rows: a size that the tiles have."""
-    return int64(8) if left >= 8 and most >= 8 else min(left, int64(4))
+def blocks_of(words, state):
+    """Blocks of query rows of the step, of all heads."""
+    heads, kv_heads = i64_at(words + HEADS), i64_at(words + KV_HEADS)
+    offsets, blocks = i64_at(state + OFFSETS), int64(0)
+    for s in range(i64_at(state + SEQUENCES)):
+        rows = (i32_at(offsets + 4 * s + 4) - i32_at(offsets + 4 * s)) * (heads // kv_heads)
+        blocks += (rows + QUERIES - 1) // QUERIES * kv_heads
+    return blocks
 
 
-@njit(int64(int64), **INNER)
-def parts_of(state):
-    """Parts of the longest sequence that the step's block tables have room for."""
-    return (i64_at(state + TABLE_WIDTH) * i64_at(state + PAGE_TOKENS) + PART - 1) // PART
+@njit(int64(int64, int64, int64), **INNER)
+def parts_shared(words, state, threads):
+    """The most parts that a row of this step has, where threads share the parts of a row; 0 where
+    there are rows enough for all threads, or parts too many for the room."""
+    offsets, window = i64_at(state + OFFSETS), i64_at(words + WINDOW)
+    if threads == 1 or blocks_of(words, state) >= 4 * threads:
+        return 0
+    most = int64(1)
+    for s in range(i64_at(state + SEQUENCES)):
+        last = i32_at(offsets + 4 * s + 4) - 1
+        if last >= i32_at(offsets + 4 * s):
+            most = max(most, (end_seen(words, state, s, last) + PART - 1) // PART)
+    if window:
+        most = min(most, window // PART + 2)
+    room = i64_at(state + STATE_TOKENS) * i64_at(words + HEADS) * most
+    return most if most > 1 and room <= SHARED_PARTS else int64(0)
+
+
+@njit(int64(*[int64] * 6), **INNER)
+def units(row, state, tid, threads, most, total):
+    """Runs a thread's share of all units, which are chunks, or with `most` parts of chunks; of
+    `total`, the cost of all. With a total of 0 it only counts that."""
+    words = i64_at(row + 8)
+    scratch = i64_at(state + THREAD_SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
+    group = i64_at(words + HEADS) // i64_at(words + KV_HEADS)
+    offsets, before = i64_at(state + OFFSETS), int64(0)
+    few = blocks_of(words, state) // (8 * threads)
+    rows_of = QUERIES * min(max(few, 1), CHUNK // QUERIES)
+    for s in range(i64_at(state + SEQUENCES)):
+        token = i32_at(offsets + 4 * s)
+        rows = (i32_at(offsets + 4 * s + 4) - token) * group
+        set_i64(scratch + SEQUENCE, s)
+        for head in range(i64_at(words + KV_HEADS)):
+            set_i64(scratch + HEAD, head)
+            for start in range(0, rows, rows_of):
+                size = min(rows_of, rows - start)
+                set_i64(scratch + ROWS, size)
+                near, far = token + start // group, token + (start + size - 1) // group
+                low, end = first_seen(words, state, near), end_seen(words, state, s, far)
+                begin, fetched = low // PART * PART, False
+                step = PART if most else end - begin
+                while begin < end:
+                    keys = min(end, begin + step) - max(low, begin)
+                    cost = (keys + 32) * (size + 2)
+                    if total and (2 * before + cost) * threads // (2 * total) == tid:
+                        if not fetched:
+                            fetch(row, state, scratch, token, start)
+                            fetched = True
+                        if most:
+                            shared_part(row, state, scratch, begin // PART, most)
+                        else:
+                            chunk(row, state, scratch, begin, end)
+                    before += cost
+                    begin += step
+    return before
 
 
 @cfunc(OP, **OPTIONS)
 def op_attention(row, tid, threads, state):
-    """row: q, keys, values, out, heads, kv heads, width, v width, padded v width, scale,
-    window (0: none), softcap (0: none), sinks (0: none), half, parts. Causal.
+    """row: words (`attention_words`), q, keys, values, out, room for parts.
 
-    A step of few tokens leaves parts [token][head][part][16 + padded] for `op_merge`.
+    Where threads share the parts of a row, parts [token][head][part][16 + padded v width] are left
+    for `op_merge`.
     """
-    heads, kv_heads, width = i64_at(row + 40), i64_at(row + 48), i64_at(row + 56)
-    padded, parts = i64_at(row + 72), i64_at(row + 120)
-    scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
-    offsets, sums = i64_at(state + OFFSETS), scratch + Q + QUERIES * 4 * width
-    group, unit = heads // kv_heads, int64(0)
-    shared = i64_at(state + TOKENS) <= SHARED_TOKENS
-    most = parts_of(state)
-    for s in range(i64_at(state + SEQUENCES)):
-        token = i32_at(offsets + 4 * s)
-        rows = (i32_at(offsets + 4 * s + 4) - token) * group
-        end = last_key(state, i32_at(offsets + 4 * s + 4) - 1, 0, int64(1) << 40)
-        for head in range(kv_heads):
-            start = int64(0)
-            while start < rows:
-                size = size_of(rows - start, QUERIES)
-                if not shared:
-                    if unit % threads == tid:
-                        block(row, state, scratch, s, token, head, start, size)
-                    unit += 1
-                    start += size
-                    continue
-                for n in range((end + PART - 1) // PART):
-                    if unit % threads == tid:
-                        fetch(row, scratch, token, head, start, size)
-                        part(row, state, scratch, s, start << 32 | token, head, size, PART * n)
-                        for r in range(size):
-                            t = token + (start + r) // group
-                            place = t * heads + head * group + (start + r) % group
-                            home = parts + 4 * (16 + padded) * (place * most + n)
-                            set_f32(home, f32_at(scratch + TOP + 4 * r))
-                            set_f32(home + 4, f32_at(scratch + TOTAL + 4 * r))
-                            for i in range(0, padded, 16):
-                                store(home + 64 + 4 * i, load(sums + 4 * (padded * r + i)))
-                    unit += 1
-                start += size
+    most = parts_shared(i64_at(row + 8), state, threads)
+    total = units(row, state, tid, threads, most, 0) if threads > 1 else int64(1) << 60
+    units(row, state, tid, threads, most, total)
     return 0
 
 
 @cfunc(OP, **OPTIONS)
 def op_merge(row, tid, threads, state):
     """row: as of `op_attention`. Merges the parts that it left, in order."""
-    tokens, heads, padded = i64_at(state + TOKENS), i64_at(row + 40), i64_at(row + 72)
-    if tokens > SHARED_TOKENS:
+    words, out, room = i64_at(row + 8), i64_at(row + 40), i64_at(row + 48)
+    most = parts_shared(words, state, threads)
+    if most == 0:
         return 0
-    parts, most = i64_at(row + 120), parts_of(state)
-    scratch = i64_at(state + SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
-    for place in range(tokens * heads * tid // threads, tokens * heads * (tid + 1) // threads):
-        top, total, sums = scratch + ALL_TOP, scratch + ALL_TOTAL, scratch + Q
-        open_row(row, place % heads, top, total, sums, padded)
-        end = last_key(state, place // heads, 0, int64(1) << 40)
-        for n in range((end + PART - 1) // PART):
-            home = parts + 4 * (16 + padded) * (place * most + n)
-            merge(home, home + 4, home + 64, top, total, sums, padded)
-        close_row(row, place, total, sums)
+    heads, v_padded = i64_at(words + HEADS), i64_at(words + V_PADDED)
+    scratch = i64_at(state + THREAD_SCRATCH) + tid * i64_at(state + SCRATCH_BYTES)
+    top, total, sums = scratch + ALL_TOP, scratch + ALL_TOTAL, scratch + QUERY
+    places = i64_at(state + STATE_TOKENS) * heads
+    for place in range(places * tid // threads, places * (tid + 1) // threads):
+        token = place // heads
+        sequence = i32_at(i64_at(state + SEQ_OF) + 4 * token)
+        end = (end_seen(words, state, sequence, token) + PART - 1) // PART
+        back = first_seen(words, state, token) // PART
+        open_row(words, place % heads, top, total, sums)
+        for n in range(end - back):
+            home = room + 4 * (16 + v_padded) * (place * most + n)
+            merge(home, home + 4, home + 64, top, total, sums, v_padded)
+        close_row(words, out, place, total, sums)
     return 0
