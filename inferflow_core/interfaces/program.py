@@ -26,7 +26,8 @@ class Sizes:
     threads: int | None = None
     """Threads of a step; None: as many as the backend thinks best."""
     cache: str = "auto"
-    """`f32` or `f16` for what a token leaves behind; `auto`: as the backend thinks best."""
+    """`f32`, `f16`, `bf16` or `int8` for what a token leaves behind; `auto`: as the backend thinks
+    best. A backend that has one kind only keeps that."""
     activations: str = "auto"
     """`float`: packed weights are multiplied with activations as they are; `int8`: with activations
     in 8 bits; `auto`: as the backend thinks best."""

@@ -30,7 +30,7 @@ class Run:
     """Of a page of the cache: a multiple of 16."""
     cache_tokens: int | None = None
     """Tokens that the cache holds; absent: what the sequences need, within memory."""
-    cache: Literal["auto", "f32", "f16"] = "auto"
+    cache: Literal["auto", "f32", "f16", "bf16", "int8"] = "auto"
     """Numbers of keys and values; a backend that has one kind only keeps that."""
     activations: Literal["auto", "int8", "float"] = "auto"
     """What packed weights are multiplied with; a backend that has one kind only keeps that."""

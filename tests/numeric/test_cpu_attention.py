@@ -1,7 +1,6 @@
-"""The cpu backend's attention: each kind against numpy's, in each format of the cache; and its bits,
-whatever the company, the chunks, the threads and the pages."""
+"""The cpu backend's attention: each kind against numpy's, in each format of the cache; and bits
+that no company, chunks, threads or pages change."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -83,7 +82,9 @@ class Mixed(Mixer):
         if self.sinks:
             options["sinks"] = w.sinks
         if isinstance(self.rule, Alibi | RelativeBias):
-            options["bias"] = self.rule.score_bias(ops, w.get("position"), ctx, heads=self.heads)
+            options["bias"] = self.rule.score_bias(
+                ops, w.position if isinstance(self.rule, RelativeBias) else w, ctx, heads=self.heads
+            )
         elif self.rule is not None:
             options["bias"] = self.rule
         values = w.keys if self.latent else w.values
@@ -174,7 +175,9 @@ def reference(mixer: Mixed, sequences: list[list[int]]) -> list[bytes]:
 
 def apart(found: list[bytes], expected: list[bytes]) -> float:
     """The largest difference over the largest number."""
-    x, y = (np.concatenate([np.frombuffer(b, np.float32) for b in each]) for each in (found, expected))
+    x, y = (
+        np.concatenate([np.frombuffer(b, np.float32) for b in each]) for each in (found, expected)
+    )
     assert np.isfinite(x).all()
     return float(np.abs(x - y).max() / np.abs(y).max())
 
@@ -228,24 +231,22 @@ def test_bits_of_several_parts(name: str) -> None:
 
 
 def same_bits(
-    mixer: Mixed, cache: str, sequences: list[list[int]], chunks: tuple[int, ...] = (1, 5, 64)
+    mixer: Mixed, cache: str, sequences: list[list[int]], chunks: tuple[int, ...] = (1, 37)
 ) -> None:
     together = run(mixer, sequences, cache)
     for sequence, expected in zip(sequences, together, strict=True):
         assert run(mixer, [sequence], cache) == [expected]
     for chunk in chunks:
         assert run(mixer, sequences, cache, chunk=chunk, shuffle_pages=True) == together
-    for threads in (2, 3):
-        for some in (sequences, sequences[:1]):
-            found = run(mixer, some, cache, threads, chunk=max(chunks))
-            assert found == together[: len(some)]
+    for some in (sequences, sequences[:1]):
+        assert run(mixer, some, cache, 2, chunk=max(chunks)) == together[: len(some)]
 
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_bits_of_whole_sequences(name: str) -> None:
     together = run(KINDS[name], SEQUENCES, "f16")
     for sequence, expected in zip(SEQUENCES, together, strict=True):
-        assert run(KINDS[name], [sequence], "f16", 3) == [expected]
+        assert run(KINDS[name], [sequence], "f16", 2) == [expected]
 
 
 def test_a_later_token_that_overflows_leaves_earlier_ones_alone() -> None:

@@ -27,9 +27,6 @@ CACHED_BYTES = 16 * 2**20
 """A model whose float32 weights are no larger stays in the processor's cache: packing would save
 no time, and cost what rounding activations costs."""
 
-LEAST_SCRATCH = 8192
-"""Bytes of scratch that every kernel may count on."""
-
 DTYPES = {"float": np.float32, "int": np.int32, "bool": np.bool_}
 
 
