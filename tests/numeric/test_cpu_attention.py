@@ -56,7 +56,7 @@ class Mixed(Mixer):
         return {"sinks": Param(Axis("heads", self.heads))} if self.sinks else {}
 
     def children(self, dims: Dims) -> dict[str, tuple[Block, Dims]]:
-        if self.rule is None or callable(self.rule):
+        if not isinstance(self.rule, RelativeBias):
             return {}
         return {"position": (self.rule, replace(dims, heads=Axis("heads", self.heads)))}
 
