@@ -147,8 +147,9 @@ def test_tiles_use_the_instructions_of_the_processor(functions: Any) -> None:
     assert len(packed) > 10
     for other in {*ways.values()} - {ways[dot4]}:
         assert {name for name in packed if tiles[name][other]} == set()
-    of_floats = {name for name in tiles if name.startswith(("attention.", "dense."))}
-    assert len(of_floats) > 4
+    floats = ("dense.", *(f"attention_tiles._{kind}" for kind in ("tiles", "rows", "values")))
+    of_floats = {name for name in tiles if name.startswith(floats)}
+    assert len(of_floats) >= 4 * 3 + 3
     assert {name for name in packed | of_floats if not tiles[name]["fmla v.4s"]} == set()
     assert {name for name, tile in tiles.items() if tile["fmadd"] or tile["fcvt"]} == set()
 
