@@ -111,14 +111,14 @@ def run_op(op: Any, words: list[int], tokens: int, threads: int = 1) -> None:
         op.ctypes(address(row), tid, threads, address(state))
 
 
-def quantized(x: Any, plain: int) -> tuple[Any, Any]:
-    """Codes int8 and stats of tokens, with room for a last tile; in tiles above `plain` tokens."""
+def quantized(x: Any) -> tuple[Any, Any]:
+    """Codes int8 and stats of tokens, with room for a last tile."""
     tokens, columns = x.shape
     home = aligned(x.nbytes)
     home[:] = x.reshape(-1).view(np.uint8)
     codes, stats = (aligned((tokens + 16) * columns) for _ in range(2))
     words = [State.TOKENS, columns // 32, 32, address(home), address(codes), address(stats)]
-    words += [columns, plain, 1]
+    words += [columns, 1 << 32]
     run_op(op_quantize, words, tokens)
     return codes, stats
 
@@ -130,7 +130,7 @@ def multiply(held: Packed, x: Any, limit: int | None = None, threads: int = 1) -
     form = np.array(_words(forms.address(held.format)), np.int64)
     if limit is not None:
         form[Form.LIMIT] = limit
-    codes, stats = quantized(x, form[Form.LIMIT] if amx.usable() else 1 << 32)
+    codes, stats = quantized(x)
     y = aligned(4 * tokens * n).view(np.float32)
     words = [State.TOKENS, 1, address(held.codes), address(held.scales)]
     words += [*held.layout.group_bytes(k), k, n, address(form)]
@@ -142,7 +142,7 @@ def multiply(held: Packed, x: Any, limit: int | None = None, threads: int = 1) -
 def _words(at: int) -> Any:
     import ctypes
 
-    return (ctypes.c_int64 * 11).from_address(at)
+    return (ctypes.c_int64 * len(Form)).from_address(at)
 
 
 def whole_numbers(tokens: int) -> Any:

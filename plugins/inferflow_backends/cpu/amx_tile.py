@@ -12,7 +12,8 @@ from typing import Any
 from llvmlite import ir
 
 from inferflow_backends.cpu.isa import F32, F32V, I32V, declare
-from inferflow_backends.cpu.layouts import BLOCK, TILE, TILE_STATS, Layout
+from inferflow_backends.cpu.layouts import BLOCK, STATS, TILE, Layout
+from inferflow_backends.cpu.linear_tile import sums_of
 from inferflow_backends.cpu.simd import (
     I64,
     const,
@@ -29,8 +30,6 @@ I8 = ir.IntType(8)
 POINTER = I8.as_pointer()
 SUMS = 1024
 """Bytes of the sums of a tile."""
-AT_ONCE = 8
-"""Blocks that are taken by all tokens before the next."""
 
 
 def tile_ir(b: Any, name: str, *arguments: Any) -> None:
@@ -70,88 +69,76 @@ def tile_config(columns: int) -> bytes:
 
 
 def amx_product(layout: Layout) -> Any:
-    """Two unpacked groups of signed codes times quantized tokens.
+    """Some unpacked blocks of two groups, signed codes, times quantized tokens.
 
-    (panel, factors, minimums, stride, blocks, rows, x, stats, y, room): the second group's panel,
-    factors and minimums lie `stride` bytes behind the first's; x and stats lie in tiles; y is
-    [token][32] float32, written for all tokens of the last tile; `room` has 4 KB on a border of 64.
-    A few blocks at a time are taken by all tokens and both groups, so that what they read stays in
-    the first cache; sums wait in y meanwhile.
+    (panel, factors, minimums, stride, blocks, first, count, rows, x, stats, y, room): as of
+    `linear_tile.panel_product`; `room` has 4 KB on a border of 64. Tokens of the last tile beyond
+    `rows` are read and written too.
     """
     width, parts = 16 * layout.columns, layout.parts
 
     def product(b: Any, panel: Any, factors: Any, minimums: Any, stride: Any, *rest: Any) -> Any:
-        blocks, rows, x, stats, y, room = rest
-        tiles = b.lshr(b.add(rows, const(I64, TILE - 1)), const(I64, 4))
+        blocks, first, count, rows, x, stats, y, room = rest
+        row_bytes = b.mul(blocks, const(I64, BLOCK))
 
-        def slot(i: Any, part: int) -> Any:
-            inside = b.and_(i, const(I64, 1))
+        def slot(j: Any, part: int) -> Any:
+            inside = b.and_(j, const(I64, 1))
             return at_ir(b, room, (inside, SUMS * parts), (1, SUMS * part))
 
-        def multiply(i: Any, n: Any, behind: Any) -> None:
+        def multiply(j: Any, tokens: Any, behind: Any) -> None:
             """The dot products of a block, into its slots."""
             for part in range(parts):
-                place = at_ir(b, i, (b.mul(n, blocks), 1))
-                tokens = at_ir(b, x, (place, TILE * BLOCK), (1, part * layout.columns))
-                codes = at_ir(b, panel, (behind, 1), (i, TILE * BLOCK), (1, part * width))
-                tile_ir(b, "tileloadd64", 4, (tokens, const(I64, BLOCK)))
+                here = at_ir(b, tokens, (b.add(first, j), BLOCK), (1, part * layout.columns))
+                codes = at_ir(b, panel, (behind, 1), (j, TILE * BLOCK), (1, part * width))
+                tile_ir(b, "tileloadd64", 4, (here, row_bytes))
                 tile_ir(b, "tileloadd64", 6, (codes, const(I64, 64)))
                 tile_ir(b, "tilezero", 0)
                 tile_ir(b, "tdpbssd", 0, 4, 6)
-                tile_ir(b, "tilestored64", 0, (slot(i, part), const(I64, 64)))
+                tile_ir(b, "tilestored64", 0, (slot(j, part), const(I64, 64)))
 
-        def gather(i: Any, n: Any, behind: Any, part: int, totals: list[Any]) -> list[Any]:
-            home = ((behind, 1), (i, 64 * parts), (1, 64 * part))
+        def gather(j: Any, known: Any, behind: Any, part: int, totals: list[Any]) -> list[Any]:
+            home = ((behind, 1), (j, 64 * parts), (1, 64 * part))
             scale = load_ir(b, at_ir(b, factors, *home), F32V)
             least = load_ir(b, at_ir(b, minimums, *home), F32V) if layout.minimum else None
-            known = at_ir(b, stats, (b.mul(n, blocks), TILE_STATS), (i, TILE_STATS))
+            known = at_ir(b, known, (b.add(first, j), STATS))
             done: list[Any] = []
             for t, total in enumerate(totals):
-                d = splat_ir(b, F32V, load_ir(b, at_ir(b, known, (1, 4 * t)), F32))
-                dots = load_ir(b, at_ir(b, slot(i, part), (1, 64 * t)), I32V)
+                here = at_ir(b, known, (row_bytes, t))
+                d = splat_ir(b, F32V, load_ir(b, here, F32))
+                dots = load_ir(b, at_ir(b, slot(j, part), (1, 64 * t)), I32V)
                 total = fma_ir(b, b.sitofp(dots, F32V), b.fmul(scale, d), total)
                 if least is not None:
-                    sums = 64 if parts == 1 else 128 + 64 * part
-                    weight = load_ir(b, at_ir(b, known, (1, sums + 4 * t)), F32)
+                    weight = load_ir(b, at_ir(b, here, (1, sums_of(layout, part)[1])), F32)
                     total = fma_ir(b, least, splat_ir(b, F32V, weight), total)
                 done.append(total)
             return done
 
-        def several(c: Any, _: list[Any]) -> list[Any]:
-            """Some blocks, for all tokens and both groups."""
-            first = b.mul(c, const(I64, AT_ONCE))
-            left = b.sub(blocks, first)
-            more = b.icmp_signed(">", left, const(I64, AT_ONCE))
-            count = b.select(more, const(I64, AT_ONCE), left)
+        begins = b.icmp_signed("==", first, const(I64, 0))
 
-            def unit(u: Any, _: list[Any]) -> list[Any]:
-                n, group = b.lshr(u, const(I64, 1)), b.and_(u, const(I64, 1))
-                behind = b.mul(stride, group)
-                home = at_ir(b, y, (n, 128 * TILE), (group, 64))
+        def unit(u: Any, _: list[Any]) -> list[Any]:
+            """A tile of tokens and a group."""
+            n, group = b.lshr(u, const(I64, 1)), b.and_(u, const(I64, 1))
+            behind, before = b.mul(stride, group), b.mul(n, row_bytes)
+            tokens, known = at_ir(b, x, (before, TILE)), at_ir(b, stats, (before, TILE))
+            home = at_ir(b, y, (n, 128 * TILE), (group, 64))
+            places = [at_ir(b, home, (1, 128 * t)) for t in range(TILE)]
+            start = [
+                b.select(begins, const(F32V, 0.0), load_ir(b, place, F32V)) for place in places
+            ]
 
-                def step(j: Any, totals: list[Any]) -> list[Any]:
-                    i = b.add(first, j)
-                    multiply(i, n, behind)
-                    for part in range(parts):
-                        totals = gather(i, n, behind, part, totals)
-                    return totals
+            def block(j: Any, totals: list[Any]) -> list[Any]:
+                multiply(j, tokens, behind)
+                for part in range(parts):
+                    totals = gather(j, known, behind, part, totals)
+                return totals
 
-                places = [at_ir(b, home, (1, 128 * t)) for t in range(TILE)]
-                begin = b.icmp_signed("==", c, const(I64, 0))
-                start = [
-                    b.select(begin, const(F32V, 0.0), load_ir(b, place, F32V)) for place in places
-                ]
-                totals = loop_ir(b, count, start, step)
-                for place, total in zip(places, totals, strict=True):
-                    store_ir(b, place, total)
-                return []
-
-            loop_ir(b, b.shl(tiles, const(I64, 1)), [], unit)
+            for place, total in zip(places, loop_ir(b, count, start, block), strict=True):
+                store_ir(b, place, total)
             return []
 
-        chunks = b.udiv(b.add(blocks, const(I64, AT_ONCE - 1)), const(I64, AT_ONCE))
-        loop_ir(b, chunks, [], several)
+        tiles = b.lshr(b.add(rows, const(I64, TILE - 1)), const(I64, 4))
+        loop_ir(b, b.shl(tiles, const(I64, 1)), [], unit)
         return rows
 
     product.__name__ = "amx_product"
-    return operation(i64, *[i64] * 10)(product)
+    return operation(i64, *[i64] * 12)(product)

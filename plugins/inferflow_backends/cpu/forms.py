@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from inferflow_backends.cpu import amx
 from inferflow_backends.cpu.buffers import address, placed
-from inferflow_backends.cpu.layouts import LAYOUTS
+from inferflow_backends.cpu.layouts import LAYOUTS, SUPER
 from inferflow_backends.cpu.pack import format_kernels
 from inferflow_backends.cpu.tape import Form
 
@@ -18,9 +18,9 @@ FEW_BEFORE_TILES, FEW_BEFORE_PANELS = 8, 16
 """Tokens from which unpacking pays, with AMX and without (measured)."""
 
 
-def plain_tokens() -> int:
-    """Rows of x up to which its packed form has token after token; more lie in tiles."""
-    return FEW_BEFORE_TILES if amx.usable() else 1 << 32
+def summed_tokens(*, always: bool) -> int:
+    """Rows of x up to which the sums of its codes are needed: tiles multiply signed codes."""
+    return FEW_BEFORE_TILES if amx.usable() and not always else 1 << 32
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Forms:
     _configs: list[npt.NDArray[Any]] = field(default_factory=list[npt.NDArray[Any]])
 
     def address(self, format: str) -> int:
-        """Of the format's numbers, int64 [11]."""
+        """Of the format's numbers, one int64 each."""
         if format not in self._made:
             self._made[format] = self._make(format)
         return address(self._made[format])
@@ -48,6 +48,8 @@ class Forms:
             Form.OFFSET: layout.offset,
             Form.LIMIT: FEW_BEFORE_PANELS,
             Form.PARTS: layout.parts,
+            Form.CODES: layout.code_bytes,
+            Form.SCALES: layout.record * SUPER // layout.unit,
         }
         name = f"of_{layout.columns}{'_least' if layout.minimum else ''}"
         many: Any = products

@@ -89,12 +89,10 @@ STATS = 32
 FACTOR, SUM, HALVES, SCALED_SUM, SCALED_HALVES = 0, 4, 8, 16, 20
 
 TILE = 16
-"""Tokens of a tile. Where AMX is used, many tokens lie in tiles: codes [token / 16][block][16][32],
-and what the products need of `STATS` [token / 16][block][8][16]: `d`, and d times the sum and times
-the sums of the halves."""
-TILE_STATS = STATS * TILE
-"""Bytes of a tile and a block, as many as the tokens have alone; half of them are used: d times the
-sum stands at 64, times the halves' at 128."""
+"""Tokens of a tile of AMX. A last tile reads beyond its tokens, so that room is needed there."""
+AT_ONCE = 8
+"""Blocks that are unpacked for many tokens at once: with the tokens' own they fit the first cache,
+and a record of scales is never cut."""
 
 DENSE = {"f32": 4, "f16": 2, "bf16": 2}
 """Formats that stay as they are, [out / 16][in][16] -> bytes of a number."""

@@ -274,19 +274,24 @@ def float_columns(layout: Layout) -> Any:
 
 
 def panel_product(layout: Layout) -> Any:
-    """Two unpacked groups times quantized tokens; of the layout only `parts`, `minimum` and
-    whether there is an offset count.
+    """Some unpacked blocks of two groups times quantized tokens; of the layout only `parts`,
+    `minimum` and whether there is an offset count.
 
-    (panel, factors, minimums, stride, blocks, rows, x, stats, offset, y): the second group's
-    panel, factors and minimums lie `stride` bytes behind the first's; y is [token][32] float32.
+    (panel, factors, minimums, stride, blocks, first, count, rows, x, stats, offset, y): `count`
+    blocks from the row's block `first` on, of `blocks`; the second group's panel, factors and
+    minimums lie `stride` bytes behind the first's. Adds to y [token][32] float32, which begins anew
+    with block 0.
     """
 
     def product(b: Any, panel: Any, factors: Any, minimums: Any, stride: Any, *rest: Any) -> Any:
-        blocks, rows, x, stats, offset, y = rest
+        blocks, first, count, rows, x, stats, offset, y = rest
         minus = b.sub(const(I32, 0), b.trunc(offset, I32))
 
-        def tile(size: int, first: Any) -> None:
-            tokens = tokens_ir(b, x, stats, blocks, first, size)
+        begins = b.icmp_signed("==", first, const(I64, 0))
+
+        def tile(size: int, token: Any) -> None:
+            tokens = tokens_ir(b, x, stats, blocks, token, size)
+            places = [at_ir(b, y, (token, 128), (1, 64 * place)) for place in range(2 * size)]
 
             def block(i: Any, totals: list[Any]) -> list[Any]:
                 groups: list[tuple[list[Any], list[tuple[Any, Any]]]] = []
@@ -302,17 +307,19 @@ def panel_product(layout: Layout) -> Any:
                             least = load_ir(b, at_ir(b, minimums, *place), F32V)
                         scales.append((load_ir(b, at_ir(b, factors, *place), F32V), least))
                     groups.append((quads, scales))
-                return products_ir(b, layout, minus, tokens, i, groups, totals)
+                return products_ir(b, layout, minus, tokens, b.add(first, i), groups, totals)
 
-            totals = loop_ir(b, blocks, [const(F32V, 0.0)] * (2 * size), block)
-            for place, total in enumerate(totals):
-                store_ir(b, at_ir(b, y, (first, 128), (1, 64 * place)), total)
+            start = [
+                b.select(begins, const(F32V, 0.0), load_ir(b, place, F32V)) for place in places
+            ]
+            for place, total in zip(places, loop_ir(b, count, start, block), strict=True):
+                store_ir(b, place, total)
 
         over_tokens(b, rows, MANY, tile)
         return rows
 
     product.__name__ = "panel_product"
-    return operation(i64, *[i64] * 10)(product)
+    return operation(i64, *[i64] * 12)(product)
 
 
 def dense_product(format: str) -> Any:

@@ -51,9 +51,10 @@ class Memory:
         larger."""
         self.floats = sizes.activations == "float"
         """Whether packed weights are multiplied with activations as they are."""
-        layouts = [LAYOUTS[w.format] for w in weights.values() if w.format in LAYOUTS]
-        self.minimums = any(layout.minimum for layout in layouts)
-        """Whether any packed format has minimums, which are multiplied with sums of activations."""
+        packed = [weight for weight in weights.values() if weight.format in LAYOUTS]
+        self.sums = any(LAYOUTS[w.format].minimum or len(w.shape) == 3 for w in packed)
+        """Whether many activations need sums of their codes: beside minimums, and where experts have
+        few tokens of many."""
         self.forms = Forms()
         self.caches: dict[str, Array] = {}
         """State path -> its pages, outermost."""

@@ -72,6 +72,7 @@ def operation(result: Any, *arguments: Any) -> Callable[[Callable[..., Any]], An
             9: lambda typing, a, b, c, d, e, f, g, h, i: (signature, codegen),
             10: lambda typing, a, b, c, d, e, f, g, h, i, j: (signature, codegen),
             12: lambda typing, a, b, c, d, e, f, g, h, i, j, k, m: (signature, codegen),
+            14: lambda typing, a, b, c, d, e, f, g, h, i, j, k, m, n, o: (signature, codegen),
         }
         typing = typings[len(arguments)]
         typing.__name__ = generate.__name__
@@ -235,11 +236,6 @@ def set_i64(b: Any, address: Any, value: Any) -> None:
 def f32_of_bits(b: Any, word: Any) -> Any:
     """The float32 whose bits are the low half of a tape word."""
     return b.bitcast(b.trunc(word, I32), F32)
-
-
-@operation(i64, f32)
-def bits_of_f32(b: Any, x: Any) -> Any:
-    return b.zext(b.bitcast(x, I32), I64)
 
 
 def turn_ir(b: Any, kind: Any, rows: Any, stride: Any, target: Any) -> None:
@@ -467,4 +463,4 @@ call_address = operation(i64, *[i64] * 5)(call_ir)
 """A tape op, `int64 op(row, tid, threads, state)`, or another function of four numbers."""
 call_5 = operation(i64, *[i64] * 6)(call_ir)
 call_7 = operation(i64, *[i64] * 8)(call_ir)
-call_11 = operation(i64, *[i64] * 12)(call_ir)
+call_13 = operation(i64, *[i64] * 14)(call_ir)

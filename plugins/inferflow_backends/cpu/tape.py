@@ -10,8 +10,8 @@ from __future__ import annotations
 import struct
 from enum import IntEnum
 
-PRODUCTS = 4096 + 64 * 128
-"""Bytes of a thread's scratch for tiles and for the products of 64 tokens."""
+PRODUCTS = 4096 + 128 * 128
+"""Bytes of a thread's scratch for tiles and for the products of 128 tokens with 32 rows."""
 WORDS = 16
 ROW_BYTES = 8 * WORDS
 
@@ -58,6 +58,10 @@ class Form(IntEnum):
     LIMIT = 9
     """Tokens that `FEW` takes."""
     PARTS = 10
+    CODES = 11
+    """Bytes of a block's codes."""
+    SCALES = 12
+    """Bytes of the scales of 256 columns."""
 
 
 TABLE_WIDTHS = {

@@ -21,21 +21,37 @@ def close_unit(config):
     return 0
 
 
-def of_32(panel, factors, least, stride, blocks, rows, x, stats, offset, y, room):
+def of_32(
+    panel, factors, least, stride, blocks, first, count, rows, x, stats, offset, y, room
+):  # fmt: skip
     """A scale for 32 columns."""
-    return whole(panel, factors, least, stride, blocks, rows, x, stats, y, room)
+    return whole(
+        panel, factors, least, stride, blocks, first, count, rows, x, stats, y, room
+    )  # fmt: skip
 
 
-def of_32_least(panel, factors, least, stride, blocks, rows, x, stats, offset, y, room):
+def of_32_least(
+    panel, factors, least, stride, blocks, first, count, rows, x, stats, offset, y, room
+):  # fmt: skip
     """A scale and a minimum for 32 columns."""
-    return whole_least(panel, factors, least, stride, blocks, rows, x, stats, y, room)
+    return whole_least(
+        panel, factors, least, stride, blocks, first, count, rows, x, stats, y, room
+    )  # fmt: skip
 
 
-def of_16(panel, factors, least, stride, blocks, rows, x, stats, offset, y, room):
+def of_16(
+    panel, factors, least, stride, blocks, first, count, rows, x, stats, offset, y, room
+):  # fmt: skip
     """A scale for 16 columns."""
-    return halves(panel, factors, least, stride, blocks, rows, x, stats, y, room)
+    return halves(
+        panel, factors, least, stride, blocks, first, count, rows, x, stats, y, room
+    )  # fmt: skip
 
 
-def of_16_least(panel, factors, least, stride, blocks, rows, x, stats, offset, y, room):
+def of_16_least(
+    panel, factors, least, stride, blocks, first, count, rows, x, stats, offset, y, room
+):  # fmt: skip
     """A scale and a minimum for 16 columns."""
-    return halves_least(panel, factors, least, stride, blocks, rows, x, stats, y, room)
+    return halves_least(
+        panel, factors, least, stride, blocks, first, count, rows, x, stats, y, room
+    )  # fmt: skip

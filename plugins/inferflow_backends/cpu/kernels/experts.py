@@ -9,30 +9,24 @@ from numba import cfunc, int64, njit
 
 from inferflow_backends.cpu.kernels.copies import copy
 from inferflow_backends.cpu.kernels.linear import (
-    CHUNK,
     CLOSE,
     CONFIG,
     FEW,
     FLOATS,
     LIMIT,
-    MANY,
-    OFFSET,
     OPEN,
     PANEL,
-    PARTS,
     ROOM,
     SCRATCH,
     SCRATCH_BYTES,
-    SHIFT,
     SLAB,
-    UNPACK,
+    multiply_pair,
 )
 from inferflow_backends.cpu.kernels.options import INNER, OP, OPTIONS
 from inferflow_backends.cpu.simd import (
     add,
     call_5,
     call_7,
-    call_11,
     call_address,
     i32_at,
     i64_at,
@@ -143,31 +137,18 @@ def many(row, e, scratch, first, last, bias, begin, end):
     scales, code_bytes, scale_bytes = i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
     k, n, form, x = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72), i64_at(row + 80)
     stats, y, order = i64_at(row + 88), i64_at(row + 104), starts + 4 * (experts + 1)
-    unpack, product = i64_at(form + UNPACK), i64_at(form + MANY)
-    offset, shift = i64_at(form + OFFSET), i64_at(form + SHIFT)
-    groups, blocks, slab = (n + 15) // 16, k // 32, scratch + ROOM
-    panel = scratch + PANEL
-    factors = panel + 512 * blocks
-    least = factors + 64 * i64_at(form + PARTS) * blocks
-    stride = least + 64 * i64_at(form + PARTS) * blocks - panel
-    for chunk in range(first, last, CHUNK):
-        for pair in range(begin, end):
-            two = range(2 * pair, min(groups, 2 * pair + 2))
-            for group in two:
-                place, behind = groups * e + group, stride * (group - 2 * pair)
-                c, s = codes + code_bytes * place, scales + scale_bytes * place
-                call_7(
-                    unpack, c, s, blocks, shift, panel + behind, factors + behind, least + behind
-                )
-            for p in range(chunk, min(last, chunk + CHUNK), SLAB):
-                count = min(SLAB, last - p)
-                call_11(
-                    product, panel, factors, least, stride, blocks, count, x + k * p, stats + k * p,
-                    offset, slab, scratch,
-                )  # fmt: skip
-                for group in two:
-                    source = slab + 64 * (group - 2 * pair)
-                    spread(count, source, 128, y, order + 4 * p, group, bias, n)
+    groups, slab = (n + 15) // 16, scratch + ROOM
+    for pair in range(begin, end):
+        place = groups * e + 2 * pair
+        c, s = codes + code_bytes * place, scales + scale_bytes * place
+        both = 32 * pair + 16 < n
+        d, t = (c + code_bytes, s + scale_bytes) if both else (int64(0), int64(0))
+        for p in range(first, last, SLAB):
+            count, here, known = min(SLAB, last - p), x + k * p, stats + k * p
+            multiply_pair(form, c, s, d, t, k // 32, count, here, known, slab, scratch)
+            spread(count, slab, 128, y, order + 4 * p, 2 * pair, bias, n)
+            if both:
+                spread(count, slab + 64, 128, y, order + 4 * p, 2 * pair + 1, bias, n)
     return 0
 
 

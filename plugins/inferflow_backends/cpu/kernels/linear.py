@@ -8,11 +8,12 @@ differ in speed alone.
 from numba import cfunc, int64, njit
 
 from inferflow_backends.cpu.kernels.options import INNER, OP, OPTIONS
+from inferflow_backends.cpu.layouts import AT_ONCE
 from inferflow_backends.cpu.simd import (
     add,
     call_5,
     call_7,
-    call_11,
+    call_13,
     call_address,
     f32_at,
     i64_at,
@@ -26,10 +27,9 @@ SCRATCH, SCRATCH_BYTES = 8 * State.SCRATCH, 8 * State.SCRATCH_BYTES
 FEW, UNPACK, MANY, FLOATS = 8 * Form.FEW, 8 * Form.UNPACK, 8 * Form.MANY, 8 * Form.FLOATS
 OPEN, CLOSE, CONFIG = 8 * Form.OPEN, 8 * Form.CLOSE, 8 * Form.CONFIG
 OFFSET, SHIFT, LIMIT, PARTS = 8 * Form.OFFSET, 8 * Form.SHIFT, 8 * Form.LIMIT, 8 * Form.PARTS
-SLAB = 64
+CODES, SCALES = 8 * Form.CODES, 8 * Form.SCALES
+SLAB = 128
 """Rows whose products wait in scratch, 128 bytes each."""
-CHUNK = 256
-"""Rows that stay in the second cache while all weights pass."""
 PANEL = PRODUCTS
 ROOM = PANEL - 128 * SLAB
 """A thread's scratch: room for tiles, from here on the slab, from PANEL on what is unpacked."""
@@ -102,6 +102,32 @@ def op_linear_float(row, tid, threads, state):
     return 0
 
 
+@njit(int64(*[int64] * 11), **INNER)
+def multiply_pair(form, codes, scales, codes_2, scales_2, blocks, tokens, x, stats, y, scratch):
+    """Two groups of 16 packed rows (`codes_2` 0: one) times at most 128 quantized tokens, more than
+    `few` takes: y [token][32] float32, on a border of tiles. Some blocks are unpacked at a time."""
+    unpack, product, parts = i64_at(form + UNPACK), i64_at(form + MANY), i64_at(form + PARTS)
+    code_bytes, scale_bytes = i64_at(form + CODES), i64_at(form + SCALES)
+    shift, offset = i64_at(form + SHIFT), i64_at(form + OFFSET)
+    panel = scratch + PANEL
+    factors = panel + 512 * AT_ONCE
+    least = factors + 64 * parts * AT_ONCE
+    stride = least + 64 * parts * AT_ONCE - panel
+    for first in range(0, blocks, AT_ONCE):
+        count, c, s = min(AT_ONCE, blocks - first), code_bytes * first, scale_bytes * first // 8
+        call_7(unpack, codes + c, scales + s, count, shift, panel, factors, least)
+        if codes_2:
+            call_7(
+                unpack, codes_2 + c, scales_2 + s, count, shift, panel + stride, factors + stride,
+                least + stride,
+            )  # fmt: skip
+        call_13(
+            product, panel, factors, least, stride, blocks, first, count, tokens, x, stats, offset,
+            y, scratch,
+        )  # fmt: skip
+    return 0
+
+
 @njit(int64(*[int64] * 5), **INNER)
 def many(row, scratch, rows, first, last):
     """The pairs of groups first..last for more tokens than `few` takes."""
@@ -109,34 +135,20 @@ def many(row, scratch, rows, first, last):
     scale_bytes, k, n = i64_at(row + 48), i64_at(row + 56), i64_at(row + 64)
     form, x, stats = i64_at(row + 72), i64_at(row + 80), i64_at(row + 88)
     bias, residual, y = i64_at(row + 96), i64_at(row + 104), i64_at(row + 112)
-    unpack, product = i64_at(form + UNPACK), i64_at(form + MANY)
-    groups, blocks, slab = (n + 15) // 16, k // 32, scratch + ROOM
-    panel = scratch + PANEL
-    factors = panel + 512 * blocks
-    least = factors + 64 * i64_at(form + PARTS) * blocks
-    stride = least + 64 * i64_at(form + PARTS) * blocks - panel
-    for start in range(0, rows, CHUNK):
-        end = min(rows, start + CHUNK)
-        for pair in range(first, last):
-            for group in range(2 * pair, min(groups, 2 * pair + 2)):
-                c, s = codes + code_bytes * group, scales + scale_bytes * group
-                behind = stride * (group - 2 * pair)
-                shift = i64_at(form + SHIFT)
-                call_7(
-                    unpack, c, s, blocks, shift, panel + behind, factors + behind, least + behind
-                )
-            for t in range(start, end, SLAB):
-                count = min(SLAB, end - t)
-                here, known = x + k * t, stats + k * t
-                offset = i64_at(form + OFFSET)
-                call_11(
-                    product, panel, factors, least, stride, blocks, count, here, known, offset,
-                    slab, scratch,
-                )  # fmt: skip
-                added = residual + 4 * n * t if residual else 0
-                for group in range(2 * pair, min(groups, 2 * pair + 2)):
-                    source = slab + 64 * (group - 2 * pair)
-                    finish(count, source, 128, y + 4 * n * t, group, bias, added, n)
+    slab = scratch + ROOM
+    for pair in range(first, last):
+        c, s = codes + 2 * code_bytes * pair, scales + 2 * scale_bytes * pair
+        both = 32 * pair + 16 < n
+        d, t = (c + code_bytes, s + scale_bytes) if both else (int64(0), int64(0))
+        for start in range(0, rows, SLAB):
+            count = min(SLAB, rows - start)
+            here, known = x + k * start, stats + k * start
+            multiply_pair(form, c, s, d, t, k // 32, count, here, known, slab, scratch)
+            added = residual + 4 * n * start if residual else 0
+            target = y + 4 * n * start
+            finish(count, slab, 128, target, 2 * pair, bias, added, n)
+            if both:
+                finish(count, slab + 64, 128, target, 2 * pair + 1, bias, added, n)
     return 0
 
 
@@ -145,7 +157,7 @@ def op_linear_packed(row, tid, threads, state):
     """row: size word, rows a unit, codes, scales, bytes of a group's codes and scales, in, out,
     form (address of `tape.Form`), x (int8 codes), stats, bias and residual (0: none), y.
 
-    Of the rows as many as fill a tile of 16 are read, of which those beyond are not written.
+    Of x as many rows are read as fill the last tile of 16.
     """
     rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
     k, n, form = i64_at(row + 56), i64_at(row + 64), i64_at(row + 72)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inferflow_backends.cpu.buffers import address
-from inferflow_backends.cpu.forms import plain_tokens
+from inferflow_backends.cpu.forms import summed_tokens
 from inferflow_backends.cpu.kernels import dense, quantize
 from inferflow_backends.cpu.kernels import linear as kernels
 from inferflow_backends.cpu.kernels.options import compiled
@@ -60,6 +60,6 @@ def quantized(low: Lowering, x: Value, word: int, rows: int, k: int) -> list[int
         split = low.split_of(a)
         if split is None or split[0] != word or split[2] % 32:
             split = (word, rows * k // 32, 32)
-        words = [*split, a, *form, k, plain_tokens(), low.memory.minimums]
+        words = [*split, a, *form, k, summed_tokens(always=low.memory.sums)]
         low.row(quantize.op_quantize, words, [a], form, split=split)
     return form
