@@ -53,8 +53,8 @@ class Memory:
         """Whether packed weights are multiplied with activations as they are."""
         packed = [weight for weight in weights.values() if weight.format in LAYOUTS]
         self.sums = any(LAYOUTS[w.format].minimum or len(w.shape) == 3 for w in packed)
-        """Whether many activations need sums of their codes: beside minimums, and where experts have
-        few tokens of many."""
+        """Whether many activations need sums of their codes: beside minimums, and where experts
+        have few tokens of many."""
         self.forms = Forms()
         self.caches: dict[str, Array] = {}
         """State path -> its pages, outermost."""
