@@ -11,17 +11,16 @@ tables of RESULTS.md: medians, and ratios to the best peer within a round.
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from gguf import GGUFReader
 from ours import Inferflow
 from peer_llamacpp import LlamaCpp
 from peer_openvino import OpenVINO
+from peer_tables import Row, tables
 from processes import BESIDE, output
 
 ALL = ("smol-q4_0", "smol-q4_1", "smol-q8_0", "llama1b-q4_0", "llama1b-q8_0", "llama1b-bf16")
@@ -36,11 +35,8 @@ PARTS = {
     "long": ("llama1b-q4_0",),
 }
 """The models of each part, where none are named."""
-ONE_AT_A_TIME = ("decode at 512", "decode at 8k")
-"""Where weights are read once a token: the rate times their bytes is a share of the memory's."""
-LESS_IS_BETTER = ("first token, s", "peak memory, GB")
+FAILURES = (RuntimeError, ValueError, KeyError, OSError, subprocess.SubprocessError)
 Engine = Inferflow | LlamaCpp | OpenVINO
-Row = dict[str, Any]
 
 
 def main() -> None:
@@ -89,7 +85,7 @@ def measure(part: str, file: Path, engines: list[Engine], rounds: int, runs: Pat
             try:
                 row["figures"] = getattr(engine, part)(file)
                 row["seconds"] = round(time.perf_counter() - start, 1)
-            except (RuntimeError, ValueError, KeyError, subprocess.SubprocessError) as error:
+            except FAILURES as error:
                 print(f"{key} {engine.name}: {error}", file=sys.stderr, flush=True)
                 continue
             with runs.open("a") as lines:
@@ -106,64 +102,6 @@ def bytes_a_token(file: Path) -> int:
     sizes = {tensor.name: int(tensor.n_bytes) for tensor in GGUFReader(file).tensors}
     untied = "output.weight" in sizes
     return sum(sizes.values()) - untied * sizes["token_embd.weight"]
-
-
-def tables(found: list[Row]) -> str:
-    """A table of medians and one of raw runs, in markdown."""
-    values: dict[tuple[str, str], dict[str, dict[int, float]]] = {}
-    for row in found:
-        for figure, value in row["figures"].items():
-            by_engine = values.setdefault((figure, row["model"]), {})
-            by_engine.setdefault(row["engine"], {})[row["round"]] = value
-    reads = {(row["part"], row["model"], row["round"]): row["read"] for row in found}
-    parts = {figure: row["part"] for row in found for figure in row["figures"]}
-    weights = {row["model"]: row["weights"] for row in found}
-    names = [engine.name for engine in (Inferflow, LlamaCpp, OpenVINO)]
-    medians = [f"| figure | model | {' | '.join(names)} | ratio to the best peer | share of read |"]
-    medians += ["|---" * (len(names) + 4) + "|"]
-    raw = ["| figure | model | round | read, GB/s | " + " | ".join(names) + " |"]
-    raw += ["|---" * (len(names) + 4) + "|"]
-    for (figure, model), engines in values.items():
-        middle = {name: statistics.median(each.values()) for name, each in engines.items()}
-        less = figure in LESS_IS_BETTER
-        ours, share = engines.get(Inferflow.name, {}), ""
-        speeds = {number: reads[parts[figure], model, number] for number in ours}
-        if figure in ONE_AT_A_TIME and ours:
-            part = [weights[model] * ours[number] / speeds[number] / 1e9 for number in ours]
-            share = f"{statistics.median(part):.0%} of {statistics.median(speeds.values()):.0f}"
-        cells = [spelled(middle.get(name)) for name in names]
-        cells += [ratio(ours, engines, middle, less), share]
-        medians.append(f"| {figure} | {model} | {' | '.join(cells)} |")
-        for number in sorted({number for each in engines.values() for number in each}):
-            cells = [spelled(engines.get(name, {}).get(number)) for name in names]
-            read = reads[parts[figure], model, number]
-            raw.append(f"| {figure} | {model} | {number} | {read:.0f} | {' | '.join(cells)} |")
-    return "\n".join([*medians, "", *raw])
-
-
-def ratio(
-    ours: dict[int, float],
-    engines: dict[str, dict[int, float]],
-    middle: dict[str, float],
-    less: bool,
-) -> str:
-    """The median of the rounds, and the least and the greatest."""
-    peers = {name: value for name, value in middle.items() if name != Inferflow.name}
-    if not ours or not peers:
-        return ""
-    best = (min if less else max)(peers, key=lambda name: peers[name])
-    theirs = engines[best]
-    found = sorted(ours[n] / theirs[n] for n in ours.keys() & theirs.keys())
-    if not found:
-        return ""
-    middle_one = statistics.median(found)
-    return f"{middle_one:.2f}x {best} ({found[0]:.2f} to {found[-1]:.2f})"
-
-
-def spelled(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ PROMPT, GEN, LONG, LONG_GEN = 512, 64, 8192, 32
 BATCHES, BATCH_PROMPT, BATCH_GEN = (8, 16), 128, 32
 TEXT = "The sea is"
 BESIDE = Path(__file__).parent
+LIMIT_S = 900
+"""A process that takes longer has failed."""
 
 
 class Hog:
@@ -29,7 +31,7 @@ class Hog:
 
 
 def output(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()[-300:]}")
     return done.stdout

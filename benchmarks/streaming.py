@@ -41,7 +41,7 @@ class Client:
 def main(url: str, model: str, clients: str, prompt: str, gen: str) -> None:
     generator = random.Random(0)
     count, length = int(clients), int(prompt)
-    tried = [[generator.randrange(100, 30000) for _ in range(length)] for _ in range(3 * count)]
+    tried = [[generator.randrange(100, 30000) for _ in range(length)] for _ in range(count + 4)]
     # An end token would cut an answer short: prompts are tried before, which warms up as well.
     whole = [
         ids
