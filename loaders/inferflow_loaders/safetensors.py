@@ -20,6 +20,9 @@ DTYPES = {
 MAX_HEADER_BYTES = 100_000_000
 """The limit of the format itself."""
 
+CONVERTED = b'{"__metadata__":{"inferflow":'
+"""How the header of such a file begins, behind its length: no other writer begins so."""
+
 NAMES = ("model.safetensors", "model.safetensors.index.json")
 
 
@@ -32,7 +35,7 @@ class SafetensorsLoader:
         if path.is_dir():
             named = any((path / name).is_file() for name in NAMES)
             return named or len(matching(path, "*.safetensors")) == 1
-        return path.suffix == ".safetensors" and path.is_file()
+        return path.suffix == ".safetensors" and path.is_file() and not is_converted(path)
 
     def open(self, path: Path) -> Checkpoint:
         return open_folder(path, NAMES, "*.safetensors", SafetensorsFile)
@@ -45,7 +48,8 @@ class SafetensorsFile:
         self.path = path
         self._file = MappedFile(path)
         start, header = _header(self._file)
-        header.pop("__metadata__", None)
+        metadata = header.pop("__metadata__", None)
+        self.metadata: Mapping[str, Any] = metadata if isinstance(metadata, dict) else {}
         self._spans = {name: _span(path, start, name, entry) for name, entry in header.items()}
         _check_cover(path, start, self._file.size, list(self._spans.values()))
         self.tensors: Mapping[str, TensorInfo] = infos(self._spans)
@@ -55,8 +59,21 @@ class SafetensorsFile:
         span = self._spans[name]
         return self._file.read(span.start, span.info.nbytes)
 
+    def start(self, name: str) -> int:
+        """The byte of the file at which a tensor begins."""
+        return self._spans[name].start
+
     def close(self) -> None:
         self._file.close()
+
+
+def is_converted(path: Path) -> bool:
+    """Whether a file is one of `inferflow convert`, which the loader `converted` reads."""
+    try:
+        with path.open("rb") as file:
+            return file.read(8 + len(CONVERTED))[8:] == CONVERTED
+    except OSError:
+        return False
 
 
 def _header(file: MappedFile) -> tuple[int, dict[str, Any]]:

@@ -26,6 +26,7 @@ from inferflow_core.optable import OpTable
 from inferflow_core.passes.tap import tap
 from inferflow_core.spec import Plan, Run, Spec, resolve
 from inferflow_core.spec.binding import Bindings, bind, provided
+from inferflow_core.spec.names import OwnNames
 from inferflow_core.spec.names_files import find_names
 from inferflow_core.spec.names_reader import config_keys, read_names
 from inferflow_core.spec.overrides import Overrides
@@ -37,6 +38,8 @@ from inferflow_runtime.reference import Found, Progress, find
 from inferflow_runtime.sizes import DEFAULT_CONTEXT, free_memory, plan_sizes
 from inferflow_runtime.texts import TextFacts
 from inferflow_runtime.weights import bind_weights
+
+OWN_NAMES = OwnNames("of the file itself", ())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +178,8 @@ def settle(plan: Plan, checkpoint: Checkpoint, catalog: Catalog) -> Network:
 
     Raises BindingError, ShapeError, SpecError. Reads no tensor's data.
     """
-    names = read_names(plan.names, find_names(catalog))
+    own = getattr(checkpoint, "layouts", None) is not None
+    names = OWN_NAMES if own else read_names(plan.names, find_names(catalog))
     tensors = provided(names, checkpoint.tensors)
     plan = dataclasses.replace(plan, model=plan.model.decide(tensors.__contains__))
     context = plan.run.context or usual_context(plan)

@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -79,6 +79,13 @@ class ContinuousEngine:
         from inferflow_runtime.memory import plan_memory
 
         return plan_memory(reference, **options)
+
+    @staticmethod
+    def convert(reference: str | Path, file: IO[bytes], **options: Any) -> Any:
+        """Writes a model as one file; see `convert.convert`."""
+        from inferflow_runtime.convert import convert
+
+        return convert(reference, file, **options)
 
     @staticmethod
     def examine(catalog: Catalog) -> list[Finding]:

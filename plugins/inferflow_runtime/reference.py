@@ -9,7 +9,7 @@ from inferflow_core.catalog import Catalog
 from inferflow_core.errors import ModelFileError, Problem, SourceError, SpecError, nearest
 from inferflow_core.interfaces import Checkpoint, Loader, Source
 from inferflow_core.sources import source_of, source_of_spec
-from inferflow_core.spec import Spec, find_family, read_spec
+from inferflow_core.spec import Spec, find_family, parse_spec, read_spec
 from inferflow_core.spec.nodes import Leaf, Section
 from inferflow_core.spec.overrides import Overrides, apply_overrides
 from inferflow_core.spec.problems import Problems
@@ -59,8 +59,13 @@ def find(
         )
     checkpoint = open_checkpoint(path, {}, catalog)
     try:
-        family = find_family(checkpoint.config, checkpoint.source, catalog)
-        return Found(name or path.resolve().stem, read_spec(family, catalog), checkpoint)
+        own: str | None = getattr(checkpoint, "spec", None)
+        if own is not None:
+            spec = parse_spec(own, catalog, label=f"the spec in {path}")
+        else:
+            family = find_family(checkpoint.config, checkpoint.source, catalog)
+            spec = read_spec(family, catalog)
+        return Found(name or path.resolve().stem, spec, checkpoint)
     except BaseException:
         checkpoint.close()
         raise
@@ -140,5 +145,5 @@ def open_checkpoint(path: Path, texts: dict[str, str], catalog: Catalog) -> Chec
         path,
         f"no loader recognises it (have: {', '.join(names)})",
         hint="a model is a folder with config.json and *.safetensors or pytorch_model*.bin, a "
-        ".gguf file, or a llama2.c .bin",
+        ".gguf file, a llama2.c .bin, or what `inferflow convert` wrote",
     )

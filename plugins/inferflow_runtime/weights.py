@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from inferflow_core.catalog import Catalog
-from inferflow_core.errors import BindingError
-from inferflow_core.interfaces import Checkpoint, Format, Weight
+from inferflow_core.errors import BindingError, ModelFileError
+from inferflow_core.interfaces import Checkpoint, Format, LaidOut, LayoutBackend, Weight
 from inferflow_core.spec.binding import Binding, Bindings, Part
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -33,20 +33,73 @@ def bind_weights(bindings: Bindings, checkpoint: Checkpoint, catalog: Catalog) -
     weights = unread_weights(bindings, checkpoint, catalog)
     for duplicate in bindings.duplicates:
         first = weights[duplicate.param]
+        assert isinstance(first, BoundWeight), "a file that lays out has no second tensors"
         _compare(first, BoundWeight(duplicate, checkpoint, first.formats))
-    return {**weights}
+    return weights
 
 
 def unread_weights(
     bindings: Bindings, checkpoint: Checkpoint, catalog: Catalog
-) -> "dict[str, BoundWeight]":
+) -> dict[str, Weight]:
     """The same without the comparison: no data is read at all."""
-    used = chain(bindings.params.values(), bindings.duplicates)
+    bound = _bound_weights(bindings, checkpoint, catalog)
+    layouts: Mapping[str, str] = getattr(checkpoint, "layouts", {})
+    kept = {path: _kept(checkpoint, path, layouts[path], catalog) for path in layouts}
+    return {**bound, **kept}
+
+
+def _kept(checkpoint: Checkpoint, path: str, layout: str, catalog: Catalog) -> "KeptWeight":
+    """A matrix as a backend lays it out. Raises ModelFileError where that backend lays it out
+    otherwise."""
+    info = checkpoint.tensors[path]
+    name = layout.rpartition(".")[0]
+    backend = catalog.get("backend", name)(catalog) if name in catalog.names("backend") else None
+    if not isinstance(backend, LayoutBackend) or backend.layout != layout:
+        here = backend.layout if isinstance(backend, LayoutBackend) else "nothing of it"
+        raise ModelFileError(
+            checkpoint.path,
+            f"has {path} in the layout {layout[:40]!r}; here {here} is known",
+            hint="convert the model again",
+        )
+    if backend.laid_out_bytes(info.shape, info.format) != info.nbytes:
+        raise ModelFileError(
+            checkpoint.path,
+            f"has {path} of shape {list(info.shape)} as {info.format[:40]!r} in {info.nbytes} "
+            f"bytes, which the layout {layout} does not have",
+        )
+    data = checkpoint.read(path)
+    return KeptWeight(LaidOut(layout, info.format, info.shape, data), backend)
+
+
+def _bound_weights(
+    bindings: Bindings, checkpoint: Checkpoint, catalog: Catalog
+) -> "dict[str, BoundWeight]":
+    layouts: Mapping[str, str] = getattr(checkpoint, "layouts", {})
+    plain = {path: each for path, each in bindings.params.items() if path not in layouts}
+    used = chain(plain.values(), bindings.duplicates)
     names = {checkpoint.tensors[part.tensor].format for each in used for part in each.parts}
     formats: dict[str, Format] = {name: catalog.get("format", name)() for name in names | {"f32"}}
-    return {
-        path: BoundWeight(binding, checkpoint, formats) for path, binding in bindings.params.items()
-    }
+    return {path: BoundWeight(binding, checkpoint, formats) for path, binding in plain.items()}
+
+
+@dataclass(frozen=True)
+class KeptWeight:
+    """A matrix that a file keeps as a backend reads it (`interfaces.LaidOutWeight`)."""
+
+    laid_out: LaidOut
+    backend: LayoutBackend
+
+    @property
+    def shape(self) -> Shape:
+        return self.laid_out.shape
+
+    format = "f32"
+
+    def packed(self) -> Array:
+        return self.values().reshape(prod(self.shape[:-1]), -1).view(np.uint8)
+
+    def values(self) -> Array:
+        return self.backend.laid_out_values(self.laid_out)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import TokenizerError
 from inferflow_core.interfaces import Checkpoint, Tokenizer
+from inferflow_tokenizers.hf_folder import folder_of
 
 UNREAD = {
     "tekken.json": "Mistral's tekken",
@@ -35,7 +36,7 @@ def open_tokenizer(
         tokenizer = catalog.get("tokenizer", name).open(checkpoint, options)
         if tokenizer is not None:
             return tokenizer
-    folder = checkpoint.path if checkpoint.path.is_dir() else checkpoint.path.parent
+    folder = folder_of(checkpoint)
     unread = [f"{file} ({kind})" for file, kind in UNREAD.items() if (folder / file).is_file()]
     found = f"; it has {', '.join(unread)}, which is not read yet" if unread else ""
     raise TokenizerError(

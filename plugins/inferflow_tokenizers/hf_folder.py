@@ -17,6 +17,10 @@ NAMED = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 
 
 def folder_of(checkpoint: Checkpoint) -> Path:
+    """Where the files beside the weights are."""
+    kept: Path | None = getattr(checkpoint, "folder", None)
+    if kept is not None:
+        return kept
     return checkpoint.path if checkpoint.path.is_dir() else checkpoint.path.parent
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from inferflow_core.errors import ModelFileError
 from inferflow_core.interfaces import Checkpoint, Tokenizer
 from inferflow_tokenizers.facts import Facts
+from inferflow_tokenizers.hf_folder import folder_of
 from inferflow_tokenizers.piece_model import PieceModel, PieceType
 from inferflow_tokenizers.piece_normalizer import PieceNormalizer
 from inferflow_tokenizers.piece_vocabulary import PieceVocabulary
@@ -34,7 +35,7 @@ class Llama2cVocab:
         the model; None where there is none. Raises ModelFileError."""
         if checkpoint.source != "llama2c":
             return None
-        path = _find(checkpoint.path, options.get("path"))
+        path = _find(folder_of(checkpoint) / checkpoint.path.name, options.get("path"))
         if path is None:
             return None
         tokens = _read(path, checkpoint.config["vocab_size"])

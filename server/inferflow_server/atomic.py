@@ -20,6 +20,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     try:
         with os.fdopen(number, "wb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         # mkstemp makes files that only their owner reads; take what a plain open would have made.
         mask = os.umask(0)
         os.umask(mask)

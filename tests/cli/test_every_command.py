@@ -42,6 +42,7 @@ CASES = {
     "ls": Case("", "everything", 2),
     "rm": Case("--all --yes", "hf:owner/nothing --yes", 6),
     "verify": Case("", "hf:owner/nothing", 6),
+    "convert": Case("model.gguf new.safetensors --backend cpu", "model.gguf new.gguf", 2),
     "inspect": Case("checkpoint", "nothing.gguf", 6),
     "plan": Case(f"checkpoint {FAST}", "checkpoint --memory much", 2),
     "check": Case("checkpoint", "checkpoint --set model.layer.mixer.heds=3", 3),

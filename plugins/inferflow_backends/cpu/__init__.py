@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from inferflow_backends.cpu.layouts import LAYOUT
 from inferflow_core.catalog import Catalog
-from inferflow_core.graph import Graph
-from inferflow_core.interfaces import Finding, Footprint, Program, Sizes, Weight
+from inferflow_core.graph import Graph, flatten
+from inferflow_core.interfaces import Finding, Footprint, Held, LaidOut, Program, Sizes, Weight
 from inferflow_core.optable import OpTable
 from inferflow_core.passes.decompose import decompose
+
+if TYPE_CHECKING:
+    from inferflow_core.interfaces.arrays import Array
 
 
 class CPUBackend:
@@ -19,6 +23,7 @@ class CPUBackend:
 
     api: ClassVar[int] = 1
     name: ClassVar[str] = "cpu"
+    layout: ClassVar[str] = LAYOUT
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -47,6 +52,38 @@ class CPUBackend:
         from inferflow_backends.cpu.footprint import CPUFootprint
 
         return CPUFootprint(decompose(graph, self._table, self.native()), weights)
+
+    def laid_out(self, graph: Graph, weights: Mapping[str, Weight]) -> Mapping[str, Held]:
+        """See `interfaces.LayoutBackend`."""
+        from inferflow_backends.cpu.memory import held_as, matrices, packs
+
+        lowered = decompose(graph, self._table, self.native())
+        nodes = [node for entry in lowered.entries for node in flatten(lowered, entry)]
+        large = packs(weights)
+        return {path: Held(*held_as(weights[path], packs=large)) for path in matrices(nodes)}
+
+    def lay_out(self, weight: Weight, format: str) -> Array:
+        """See `interfaces.LayoutBackend`."""
+        from inferflow_backends.cpu.pack import pack_as
+        from inferflow_backends.cpu.threads import default_threads
+
+        return pack_as(weight, format, default_threads())
+
+    def laid_out_bytes(self, shape: tuple[int, ...], format: str) -> int | None:
+        """See `interfaces.LayoutBackend`."""
+        from inferflow_backends.cpu.layouts import held, stacked
+
+        if len(shape) not in (2, 3):
+            return None
+        matrix = stacked(shape) if len(shape) == 3 else (shape[0], shape[1])
+        found, count = held(matrix, format, packs=True)
+        return count if found == format else None
+
+    def laid_out_values(self, weight: LaidOut) -> Array:
+        """See `interfaces.LayoutBackend`. Needs no kernel."""
+        from inferflow_backends.cpu.unpack import unpacked
+
+        return unpacked(weight.data, weight.format, weight.shape)
 
     def compile(self, graph: Graph, weights: Mapping[str, Weight], sizes: Sizes) -> Program:
         from inferflow_backends.cpu.kernel_cache import kernels_cached_here

@@ -89,12 +89,19 @@ def format_kernels(format: str) -> Any:
 
 def pack(weight: Weight, threads: int = 1) -> Packed:
     """A matrix in its own format where there are kernels for it, else as float32."""
-    format, count = held(weight.shape, weight.format, packs=True)
-    home = aligned(count)
+    format, _ = held(weight.shape, weight.format, packs=True)
+    return Packed.of(pack_as(weight, format, threads), format, weight.shape)
+
+
+def pack_as(weight: Weight, format: str, threads: int) -> Array:
+    """A matrix, or those of some experts, in its own format or as f32: uint8, codes and scales."""
+    if len(weight.shape) == 3:
+        weight = Stacked(weight)
+    home = aligned(held(weight.shape, format, packs=True)[1])
     with ThreadPoolExecutor(threads) as pool:
         for each in [pool.submit(task) for task in packing(weight, format, home)]:
             each.result()
-    return Packed.of(home, format, weight.shape)
+    return home
 
 
 def pack_floats(values: Array) -> Packed:

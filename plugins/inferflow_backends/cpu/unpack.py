@@ -7,15 +7,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferflow_backends.cpu.layouts import BLOCK, DENSE, LAYOUTS, PLANES, ROWS, Layout
+from inferflow_backends.cpu.layouts import BLOCK, DENSE, LAYOUTS, PLANES, ROWS, Layout, stacked
 
 Array = npt.NDArray[Any]
 GROUPS_AT_ONCE = 64
 
 
 def unpacked(data: Array, format: str, shape: tuple[int, ...]) -> Array:
-    """uint8, codes and then scales -> float32 [out, in], rounded as the format's reference rounds.
-    Rows that only fill the last group are left out."""
+    """uint8, codes and then scales -> float32 [out, in], or [experts, out, in], rounded as the
+    format's reference rounds. Rows that only fill a last group are left out."""
+    if len(shape) == 3:
+        rows, inner = stacked(shape)
+        matrices = unpacked(data, format, (rows, inner)).reshape(shape[0], -1, inner)
+        return np.ascontiguousarray(matrices[:, : shape[1]])
     out, inner = shape
     groups = -(-out // ROWS)
     if format in DENSE:

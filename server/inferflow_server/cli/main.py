@@ -24,6 +24,7 @@ COMMANDS = {
     "ls": Command(f"{HERE}.ls", "List the models in the cache."),
     "rm": Command(f"{HERE}.rm", "Remove models from the cache."),
     "verify": Command(f"{HERE}.verify", "Hash the models in the cache anew."),
+    "convert": Command(f"{HERE}.convert", "Write a model as one file that opens fast."),
     "inspect": Command(f"{HERE}.inspect", "Show what a model is made of."),
     "plan": Command(f"{HERE}.plan", "Tell how much memory a model takes, and what fits."),
     "check": Command(f"{HERE}.check", "Check a spec and its model without reading weights."),
