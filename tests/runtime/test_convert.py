@@ -1,4 +1,4 @@
-"""`inferflow convert`: the same numbers, text and spec from one file, whatever the model came as."""
+"""`inferflow convert`: the same numbers, text and spec from one file, however the model came."""
 
 import json
 import shutil
@@ -11,10 +11,11 @@ import pytest
 
 pytest.importorskip("numba", reason="the layout is the cpu backend's, which needs numba")
 
+from inferflow_runtime.convert import convert
+
 import inferflow_core
 from inferflow_core.catalog import Catalog
 from inferflow_core.errors import InferflowError, ModelFileError, UsageError
-from inferflow_runtime.convert import convert
 
 IDS = [[3, 7, 11, 5, 2], [9, 1]]
 LARGE = "inferflow_backends.cpu.memory.CACHED_BYTES"
