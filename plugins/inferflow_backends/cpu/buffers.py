@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from typing import Any
 
@@ -12,6 +13,8 @@ ALIGNMENT = 64
 SLACK = 64
 """Bytes behind a buffer that a kernel's last vector may touch."""
 
+HUGE = 2**21
+
 Array = npt.NDArray[Any]
 
 
@@ -19,6 +22,20 @@ def aligned(count: int) -> Array:
     """uint8 zeros on a border of 64, with slack behind them."""
     raw = np.zeros(count + ALIGNMENT + SLACK, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + count]
+
+
+def large(count: int) -> Array:
+    """`aligned` for what every step reads from end to end: on pages of megabytes where the system
+    has them, since a walk over small ones waits for their table (a quarter of the time, measured).
+    """
+    if count < HUGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return aligned(count)
+    memory = mmap.mmap(-1, count + HUGE + SLACK, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    raw = np.frombuffer(memory, np.uint8)
+    start = -raw.ctypes.data % HUGE
     return raw[start : start + count]
 
 

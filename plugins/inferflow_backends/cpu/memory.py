@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inferflow_backends.cpu.attention_words import PART, SHARED_PARTS, Words, scratch_bytes
-from inferflow_backends.cpu.buffers import aligned, placed
+from inferflow_backends.cpu.buffers import aligned, large, placed
 from inferflow_backends.cpu.cache_formats import FORMATS, Layout, padded
 from inferflow_backends.cpu.forms import Forms
 from inferflow_backends.cpu.layouts import LAYOUT, LAYOUTS, held, stacked
@@ -44,8 +44,8 @@ class Memory:
         self._parts = aligned(0)
         self._kept: list[Array] = []
         self._packs = packs(weights)
-        large = [weight for weight in weights.values() if len(weight.shape) in (2, 3)]
-        packed = any(held_as(weight, packs=self._packs)[0] in LAYOUTS for weight in large)
+        matrices = [weight for weight in weights.values() if len(weight.shape) in (2, 3)]
+        packed = any(held_as(weight, packs=self._packs)[0] in LAYOUTS for weight in matrices)
         self.cache = sizes.cache if sizes.cache != "auto" else "f16" if packed else "f32"
         """Format of keys and values: by default float16 beside packed weights, whose own error is
         larger."""
@@ -66,9 +66,7 @@ class Memory:
         new = {path: held_as(self._weights[path], packs=self._packs) for path in paths}
         new = {path: each for path, each in new.items() if path not in self._packed}
         kept = {path for path in new if laid_out(self._weights[path]) is not None}
-        room = aligned(
-            sum(padded(count, 64) for path, (_, count) in new.items() if path not in kept)
-        )
+        room = large(sum(padded(count, 64) for path, (_, count) in new.items() if path not in kept))
         place = 0
         for path, (format, count) in new.items():
             weight = self._weights[path]
