@@ -60,6 +60,8 @@ class Words(IntEnum):
     """Address of the micro-kernel from the format to float32; 0: it is float32."""
     ONE_STATE = 27
     """Whether the keys serve as values too."""
+    PART = 28
+    """Address of the kernel of a part."""
 
 
 class Scratch(IntEnum):

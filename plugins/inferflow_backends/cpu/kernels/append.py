@@ -3,7 +3,7 @@
 import numpy as np
 from numba import cfunc, int64, njit
 
-from inferflow_backends.cpu.kernels.options import INNER, OP, OPTIONS
+from inferflow_backends.cpu.kernels.options import HELPER, OP, OPTIONS
 from inferflow_backends.cpu.simd import (
     absolute,
     i32_at,
@@ -35,7 +35,7 @@ F32, F16, BF16, INT8 = 0, 1, 2, 3
 """Codes of `cache_formats`."""
 
 
-@njit(int64(int64, int64), **INNER)
+@njit(int64(int64, int64), **HELPER)
 def slot_of(state, token):
     """page * page_tokens + slot of a token."""
     page_tokens = i64_at(state + PAGE_TOKENS)
@@ -46,7 +46,7 @@ def slot_of(state, token):
     return page * page_tokens + position % page_tokens
 
 
-@njit(int64(int64, int64, int64, int64, int64), **INNER)
+@njit(int64(int64, int64, int64, int64, int64), **HELPER)
 def narrow(x, width, form, to, scale):
     """`width` float32 from x to numbers of a format, with zeros up to a multiple of 16. `scale` is
     where the scale of an int8 row goes: its largest magnitude is 127."""
@@ -71,7 +71,7 @@ def narrow(x, width, form, to, scale):
     return 0
 
 
-@njit(int64(int64, int64, int64, int64), **INNER)
+@njit(int64(int64, int64, int64, int64), **HELPER)
 def scatter(numbers, width, size, to):
     """`width` numbers of `size` bytes, to every 16th place."""
     if size == 4:

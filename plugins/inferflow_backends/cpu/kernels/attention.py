@@ -20,9 +20,10 @@ from inferflow_backends.cpu.attention_words import (
     Words,
 )
 from inferflow_backends.cpu.kernels.attention_softmax import HIDDEN, merge, weigh
-from inferflow_backends.cpu.kernels.options import INNER, OP, OPTIONS
+from inferflow_backends.cpu.kernels.options import HELPER, OP, OPTIONS
 from inferflow_backends.cpu.simd import (
     call_7,
+    call_address,
     div,
     f32_at,
     f32_of_bits,
@@ -56,7 +57,7 @@ LENGTHS, TABLES, TABLE_WIDTH = 8 * Words.LENGTHS, 8 * Words.TABLES, 8 * Words.TA
 SCORES, VALUES, WIDEN = 8 * Words.SCORES, 8 * Words.VALUES, 8 * Words.WIDEN
 WIDE_SCORES, WIDE_VALUES = 8 * Words.WIDE_SCORES, 8 * Words.WIDE_VALUES
 KEY_SCALES, VALUE_SCALES = 8 * Words.KEY_SCALES, 8 * Words.VALUE_SCALES
-ONE_STATE = 8 * Words.ONE_STATE
+ONE_STATE, PART_KERNEL = 8 * Words.ONE_STATE, 8 * Words.PART
 
 SEQUENCE, HEAD, ROWS = int(Scratch.SEQUENCE), int(Scratch.HEAD), int(Scratch.ROWS)
 PLACE, FIRST, END = int(Scratch.PLACE), int(Scratch.FIRST), int(Scratch.END)
@@ -71,7 +72,7 @@ WIDEN_ABOVE = 2 * QUERIES
 """Rows of a chunk above which widening the part's numbers once pays."""
 
 
-@njit(int64(int64, int64, int64), **INNER)
+@njit(int64(int64, int64, int64), **HELPER)
 def first_seen(words, state, token):
     """The first key that a token sees."""
     window = i64_at(words + WINDOW)
@@ -79,7 +80,7 @@ def first_seen(words, state, token):
     return max(0, i32_at(i64_at(state + POSITIONS) + 4 * token) - back) if window else int64(0)
 
 
-@njit(int64(int64, int64, int64, int64), **INNER)
+@njit(int64(int64, int64, int64, int64), **HELPER)
 def end_seen(words, state, sequence, token):
     """Behind the last key that a token sees."""
     position = i32_at(i64_at(state + POSITIONS) + 4 * token)
@@ -90,14 +91,14 @@ def end_seen(words, state, sequence, token):
     return min(length, position + window // 2 + 1) if window else length
 
 
-@njit(int64(int64, int64, int64), **INNER)
+@njit(int64(int64, int64, int64), **HELPER)
 def sums_of(words, scratch, r):
     """The address of row r's sums of the part; those of all parts are CHUNK rows further."""
     sums = scratch + QUERY + 4 * CHUNK * i64_at(words + PADDED)
     return sums + 4 * i64_at(words + V_PADDED) * r
 
 
-@njit(int64(*[int64] * 5), **INNER)
+@njit(int64(*[int64] * 5), **HELPER)
 def fetch(row, state, scratch, token, start):
     """Takes up the chunk's rows: row r is token (start + r) // group from `token` on, and head
     (start + r) % group of the kv head. Copies their queries, scaled, with zeros up to the padded
@@ -121,7 +122,7 @@ def fetch(row, state, scratch, token, start):
     return 0
 
 
-@njit(int64(*[int64] * 6), **INNER)
+@njit(int64(*[int64] * 6), **HELPER)
 def find_tiles(row, state, scratch, part_tile, begin, end):
     """Writes the addresses of the part's tiles begin..end, and of one of them up to multiples of
     TOGETHER around."""
@@ -144,7 +145,7 @@ def find_tiles(row, state, scratch, part_tile, begin, end):
     return 0
 
 
-@njit(int64(*[int64] * 7), **INNER)
+@njit(int64(*[int64] * 7), **HELPER)
 def widen_tiles(words, tiles, begin, end, channels, scales, to):
     """Copies tiles begin..end as float32, scales behind them, and enters the copies for them."""
     for t in range(begin, end):
@@ -160,7 +161,7 @@ def widen_tiles(words, tiles, begin, end, channels, scales, to):
     return 0
 
 
-@njit(int64(int64, int64, int64, int64), **INNER)
+@njit(int64(int64, int64, int64, int64), **HELPER)
 def widen_part(words, scratch, begin, end):
     """Lets the part be read from float32 copies of its tiles: many rows will read each."""
     channels, v_padded = i64_at(words + CHANNELS), i64_at(words + V_PADDED)
@@ -180,7 +181,7 @@ def widen_part(words, scratch, begin, end):
     return 0
 
 
-@njit(int64(*[int64] * 6), **INNER)
+@njit(int64(*[int64] * 6), **HELPER)
 def add_values(words, scratch, r, rows, first, last):
     """Adds the weighted values of the part's keys first..last to the sums of rows r..r+rows."""
     if first < last:
@@ -198,13 +199,13 @@ def add_values(words, scratch, r, rows, first, last):
     return 0
 
 
-@njit(int64(int64, int64, int64), **INNER)
+@njit(int64(int64, int64, int64), **HELPER)
 def within(keys, r, begin):
     """A key of row r, counted from the start of a part: 0 to PART."""
     return min(max(i64_at(keys + 8 * r) - begin, 0), PART)
 
 
-@njit(int64(*[int64] * 5), **INNER)
+@njit(int64(*[int64] * 5), **HELPER)
 def block(words, scratch, begin, start, rows):
     """The part from `begin` on for rows start..start+rows of the chunk, whose tiles are found."""
     firsts, ends, end = scratch + FIRST, scratch + END, start + rows
@@ -238,9 +239,11 @@ def block(words, scratch, begin, start, rows):
     return 0
 
 
-@njit(int64(int64, int64, int64, int64), **INNER)
+@cfunc(OP, **OPTIONS)
 def part(row, state, scratch, begin):
-    """The part of the keys from `begin` on for the chunk's queries, which `fetch` has fetched."""
+    """The part of the keys from `begin` on for the chunk's queries, which `fetch` has fetched.
+
+    Called by its address: so it is compiled once, not again with each function that needs it."""
     words, rows = i64_at(row + 8), i64_at(scratch + ROWS)
     for i in range(0, rows * i64_at(words + V_PADDED), 16):
         store(sums_of(words, scratch, 0) + 4 * i, splat(np.float32(0)))
@@ -260,7 +263,7 @@ def part(row, state, scratch, begin):
     return 0
 
 
-@njit(int64(int64, int64, int64, int64, int64), **INNER)
+@njit(int64(int64, int64, int64, int64, int64), **HELPER)
 def open_row(words, h, all_top, all_total, all_sums):
     """No parts yet: the sink, where there is one, is in the denominator."""
     sinks = i64_at(words + SINKS)
@@ -271,7 +274,7 @@ def open_row(words, h, all_top, all_total, all_sums):
     return 0
 
 
-@njit(int64(int64, int64, int64, int64, int64), **INNER)
+@njit(int64(int64, int64, int64, int64, int64), **HELPER)
 def close_row(words, out, place, all_total, all_sums):
     """Writes the weighted mean of the values of one token and head (`place` counts both)."""
     v_width = i64_at(words + V_WIDTH)
@@ -285,7 +288,7 @@ def close_row(words, out, place, all_total, all_sums):
     return 0
 
 
-@njit(int64(*[int64] * 5), **INNER)
+@njit(int64(*[int64] * 5), **HELPER)
 def chunk(row, state, scratch, begin, end):
     """All parts of the chunk's queries, keys begin..end, merged by this thread."""
     words, out, rows = i64_at(row + 8), i64_at(row + 40), i64_at(scratch + ROWS)
@@ -297,7 +300,7 @@ def chunk(row, state, scratch, begin, end):
         h = i64_at(scratch + PLACE + 8 * r) % i64_at(words + HEADS)
         open_row(words, h, top, total, sums)
     while begin < end:
-        part(row, state, scratch, begin)
+        call_address(i64_at(words + PART_KERNEL), row, state, scratch, begin)
         for r in range(rows):
             top, total = scratch + TOP + 4 * r, scratch + TOTAL + 4 * r
             all_top, all_total = scratch + ALL_TOP + 4 * r, scratch + ALL_TOTAL + 4 * r
@@ -310,12 +313,12 @@ def chunk(row, state, scratch, begin, end):
     return 0
 
 
-@njit(int64(int64, int64, int64, int64, int64), **INNER)
+@njit(int64(int64, int64, int64, int64, int64), **HELPER)
 def shared_part(row, state, scratch, n, most):
     """Part n of the chunk's queries, left for `op_merge` in the room."""
     words, room = i64_at(row + 8), i64_at(row + 48)
     v_padded = i64_at(words + V_PADDED)
-    part(row, state, scratch, PART * n)
+    call_address(i64_at(words + PART_KERNEL), row, state, scratch, PART * n)
     for r in range(i64_at(scratch + ROWS)):
         back = i64_at(scratch + FIRST + 8 * r) // PART
         if n < back:
@@ -330,7 +333,7 @@ def shared_part(row, state, scratch, n, most):
     return 0
 
 
-@njit(int64(int64, int64), **INNER)
+@njit(int64(int64, int64), **HELPER)
 def blocks_of(words, state):
     """Blocks of query rows of the step, of all heads."""
     heads, kv_heads = i64_at(words + HEADS), i64_at(words + KV_HEADS)
@@ -341,7 +344,7 @@ def blocks_of(words, state):
     return blocks
 
 
-@njit(int64(int64, int64, int64), **INNER)
+@njit(int64(int64, int64, int64), **HELPER)
 def parts_shared(words, state, threads):
     """The most parts that a row of this step has, where threads share the parts of a row; 0 where
     there are rows enough for all threads, or parts too many for the room."""
@@ -359,7 +362,7 @@ def parts_shared(words, state, threads):
     return most if most > 1 and room <= SHARED_PARTS else int64(0)
 
 
-@njit(int64(*[int64] * 6), **INNER)
+@njit(int64(*[int64] * 6), **HELPER)
 def units(row, state, tid, threads, most, total):
     """Runs a thread's share of all units, which are chunks, or with `most` parts of chunks; of
     `total`, the cost of all. With a total of 0 it only counts that."""

@@ -4,7 +4,7 @@ import numpy as np
 from numba import int64, njit
 
 from inferflow_backends.cpu.attention_words import PART, QUERIES, Scratch, Words
-from inferflow_backends.cpu.kernels.options import INNER
+from inferflow_backends.cpu.kernels.options import HELPER
 from inferflow_backends.cpu.simd import (
     add,
     div,
@@ -34,7 +34,7 @@ WEIGHTS, TOP, TOTAL = int(Scratch.WEIGHTS), int(Scratch.TOP), int(Scratch.TOTAL)
 HIDDEN = np.float32(-np.inf)
 
 
-@njit(int64(int64, int64, int64, int64, int64, int64), **INNER)
+@njit(int64(int64, int64, int64, int64, int64, int64), **HELPER)
 def weigh(words, scratch, r, first, last, bias):
     """Scores of the part's keys first <= j < last -> weights of row r, 0 for the other keys of
     their tiles; with their largest score and their sum. A block of rows begins at a multiple of
@@ -74,7 +74,7 @@ def weigh(words, scratch, r, first, last, bias):
     return 0
 
 
-@njit(int64(*[int64] * 7), **INNER)
+@njit(int64(*[int64] * 7), **HELPER)
 def merge(top, total, sums, all_top, all_total, all_sums, padded):
     """Adds a part to all parts before it; addresses of numbers. A part without keys is skipped."""
     new, old = f32_at(top), f32_at(all_top)

@@ -58,6 +58,7 @@ def _words(
         Words.TABLES: 8 * tables,
         Words.TABLE_WIDTH: 8 * TABLE_WIDTHS[tables],
         Words.ONE_STATE: int(keys.path == values.path),
+        Words.PART: kernels.part.address,
     }
     words |= _micro_kernels(memory.cache, layout)
     if form.scaled:
