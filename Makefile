@@ -21,7 +21,7 @@ haswell: .venv/dev     ## the backend cpu as on a processor that has AVX2 and no
 	$(BIN)/python -m pytest -n 2 -m "not slow" -k "cpu or isa" tests/numeric
 
 fast: .venv/dev        ## the tests that take seconds
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow" --ignore=tests/parity
 
 types: .venv/dev       ## pyright
 	$(BIN)/pyright --pythonpath $(BIN)/python
