@@ -15,6 +15,7 @@ SHARED = ("backend", "set", "offline", "yes")
 """Options of many commands that may be set once for all of them."""
 
 OTHER_VARIABLES = {
+    "INFERFLOW_AMX": "0: the backend cpu leaves the AMX unit alone",
     "INFERFLOW_CACHE": "folder of fetched models, instead of the user's cache folder",
     "INFERFLOW_CONFIG": "the file of settings, instead of the one in the user's config folder",
     "INFERFLOW_DEBUG": "1 shows the traceback of every error, as --debug does",
