@@ -11,7 +11,8 @@ import pytest
 from inferflow_core.block import FFN, Model, Scope
 from inferflow_core.catalog import Catalog
 from inferflow_core.context import Context
-from inferflow_core.graph import Graph
+from inferflow_core.errors import EngineError
+from inferflow_core.graph import Graph, Node
 from inferflow_core.interfaces import Backend, Program, Sizes
 from inferflow_core.ops import Ops, Tensor
 from inferflow_core.optable import Op
@@ -22,6 +23,7 @@ from inferflow_core.testing.probe import probe
 pytest.importorskip("numba", reason="the cpu backend needs numba")
 
 from inferflow_backends.cpu import CPUBackend
+from inferflow_backends.cpu.check import Checker
 from inferflow_backends.cpu.lower import Lowering
 from inferflow_backends.numpy import NumpyBackend
 from inferflow_backends.numpy.prober import random_weights
@@ -206,6 +208,57 @@ def test_an_op_with_a_kernel_joins_the_tape() -> None:
     catalog.add("kernel", "xyz.twice@cpu", lower)
     assert NumpyBackend(catalog).prober(CPUBackend(catalog)).run(model, SEQUENCES) == expected
     assert seen == ["xyz.twice"]
+
+
+def test_debug_mode_names_the_first_op_that_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third party's kernel adds what it should double; the ops before and behind are sound."""
+    from inferflow_backends.cpu.kernels.elementwise import CODES, op_flat
+
+    def lower(low: Lowering, node: Any) -> bool:
+        x, out = node.inputs[0], node.outputs[0]
+        a, c = low.input(x), low.output(out)
+        words = [*(low.size_word(out) or ()), CODES["mul"], a, 1, a, 1, c]
+        low.row(op_flat, words, [a], [c])
+        return True
+
+    catalog, model = third_party(), probe(Twice(op="xyz.twice"), hidden=32, vocab=70)
+    prober = NumpyBackend(catalog).prober(CPUBackend(catalog))
+    monkeypatch.setenv("INFERFLOW_CHECK_TAPE", "1")
+    prober.run(model, SEQUENCES)
+    catalog.add("kernel", "xyz.twice@cpu", lower)
+    with pytest.raises(EngineError, match=r"first whose kernel differs .* xyz\.twice of"):
+        prober.run(model, SEQUENCES)
+
+
+@pytest.mark.usefixtures("small_models_are_packed")
+@pytest.mark.parametrize("format", ["f32", "q8_0"])
+def test_debug_mode_finds_nothing_and_changes_no_bit(
+    monkeypatch: pytest.MonkeyPatch, format: str
+) -> None:
+    model = llama(window=20)
+    expected = run(model, SEQUENCES, format, chunk=16)
+    monkeypatch.setenv("INFERFLOW_CHECK_TAPE", "1")
+    assert run(model, SEQUENCES, format, chunk=16) == expected
+
+
+@pytest.mark.parametrize("broken", ["linear", "add", "append", "rms_norm", "glu", "rope"])
+def test_debug_mode_looks_at_every_op(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    """Also at a sum within a row of two nodes, and at the cache: here numpy is what is wrong."""
+
+    class Wrong(Checker):
+        def __init__(self, run: Any, operand: Any, reference: Any) -> None:
+            def twice(node: Node, inputs: Any) -> Any:
+                results = reference(node, inputs)
+                if node.op == broken and not results:
+                    inputs[0][...] *= 2
+                return tuple(r * 2 if node.op == broken else r for r in results)
+
+            super().__init__(run, operand, twice)
+
+    monkeypatch.setattr("inferflow_backends.cpu.program.Checker", Wrong)
+    monkeypatch.setenv("INFERFLOW_CHECK_TAPE", "1")
+    with pytest.raises(EngineError, match=rf"differs from numpy: {broken} of"):
+        run(llama(), SEQUENCES[:2], "f32")
 
 
 def test_a_processor_without_float16_conversions_is_refused(

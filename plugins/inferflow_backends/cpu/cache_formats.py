@@ -8,8 +8,12 @@ of the tile's tokens.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
 TILE = 16
 Layout = Literal["keys", "rows"]
 
@@ -45,3 +49,22 @@ FORMATS = {
 def padded(width: int, to: int = 16) -> int:
     """The next multiple."""
     return -(-width // to) * to
+
+
+def plain_pages(pages: Array, form: CacheFormat, layout: Layout, width: int) -> Array:
+    """uint8 [page][kv head][tile][bytes] as the float32 [page][slot][kv head][channel] of numpy
+    references: a copy, to look at."""
+    count = form.numbers_bytes(layout, width)
+    raw = np.ascontiguousarray(pages[..., :count])
+    if form is FORMATS["bf16"]:
+        numbers = (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    else:
+        kind = {4: np.float32, 2: np.float16, 1: np.int8}[form.number_bytes]
+        numbers = raw.view(kind).astype(np.float32)
+    if layout == "keys":
+        tiles = numbers.reshape(*pages.shape[:3], width, TILE).swapaxes(3, 4)
+    else:
+        tiles = numbers.reshape(*pages.shape[:3], TILE, -1)[..., :width]
+    if form.scaled:
+        tiles = tiles * np.ascontiguousarray(pages[..., count:]).view(np.float32)[..., None]
+    return tiles.transpose(0, 2, 3, 1, 4).reshape(len(pages), -1, pages.shape[1], width)

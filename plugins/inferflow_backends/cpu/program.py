@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inferflow_backends.cpu.buffers import Arena, address, aligned
+from inferflow_backends.cpu.cache_formats import FORMATS, plain_pages
+from inferflow_backends.cpu.check import Checker, Span, span_of
 from inferflow_backends.cpu.lives import lives
 from inferflow_backends.cpu.lower import Lowering, Reference, Tape
 from inferflow_backends.cpu.lowerings import Lowerings
@@ -22,7 +25,7 @@ from inferflow_backends.cpu.memory import (
 )
 from inferflow_backends.cpu.native_states import native_states
 from inferflow_backends.cpu.profile import Profile
-from inferflow_backends.cpu.tape import COLUMNS, State
+from inferflow_backends.cpu.tape import COLUMNS, ROW_BYTES, State
 from inferflow_backends.cpu.team import Team
 from inferflow_core.block import SourceState
 from inferflow_core.graph import Function, Graph, Node, ParamRef, StateRef, Value, flatten, needed
@@ -57,6 +60,8 @@ class Compiled:
     seen: Mapping[str, Array] = field(default_factory=dict[str, Array])
     """The outputs of the last step, on their buffers."""
     seen_sizes: tuple[int, ...] = ()
+    spans: Sequence[Span] = ()
+    """Of debug mode."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ class CPUProgram:
         nodes = [node for entry in graph.entries for node in flatten(graph, entry)]
         self._memory.expect(matrices(nodes))
         layouts = native_states(nodes)
+        self._checks = os.environ.get("INFERFLOW_CHECK_TAPE") == "1"
         for path in graph.states:
             self._memory.place(path, layouts.get(path))
         self._columns = {
@@ -113,7 +119,9 @@ class CPUProgram:
             self._compiled[key] = self._compile(*key)
         compiled = self._compiled[key]
         sizes = self._load(step)
-        for segment in compiled.segments:
+        if self._checks:
+            self._check(compiled)
+        for segment in () if self._checks else compiled.segments:
             if self._profile is not None:
                 self._run_timed(segment, compiled.buffers, self._profile)
             elif isinstance(segment, Reference):
@@ -139,6 +147,33 @@ class CPUProgram:
         else:
             whole = segment.address, len(segment.rows), self._state_address
             profile.tape(segment.labels, lambda times: self._team.run(*whole, times))
+
+    def _check(self, compiled: Compiled) -> None:
+        """Runs the step in debug mode."""
+
+        def run(span: Span) -> None:
+            segment = compiled.segments[span.segment]
+            if isinstance(segment, Reference):
+                self._call(segment, compiled.buffers)
+            elif span.count:
+                start = segment.address + ROW_BYTES * span.start
+                self._team.run(start, span.count, self._state_address)
+
+        def operand(item: Any) -> Array | None:
+            if not isinstance(item, StateRef):
+                return self._operand(item, compiled.buffers)
+            layout = self._memory.layouts.get(item.path)
+            cache = self._memory.caches[item.path]
+            if layout is None:
+                return cache.copy()
+            _, width = self._memory.row_of(item.path)
+            return plain_pages(cache, FORMATS[self._memory.cache], layout, width)
+
+        def reference(node: Node, inputs: Sequence[Any]) -> tuple[Array, ...]:
+            result = self._kernel(node.op)(*inputs, **self._attrs(node))
+            return result if isinstance(result, tuple) else () if result is None else (result,)
+
+        Checker(run, operand, reference).step(compiled.spans)
 
     def copy_page(self, source: int, target: int) -> None:
         for path, cache in self._memory.caches.items():
@@ -178,18 +213,22 @@ class CPUProgram:
         keep = [value.id for value in wanted.values()]
         deaths, uses = lives(nodes, keep)
         low = Lowering(self._memory, self._graph.inputs, self._columns, limits, uses, self._rule)
+        spans: list[Span] = []
         for place, node in enumerate(nodes):
+            before = low.place()
             run, low.path = self._kernel(node.op), node.path
             if low.fold(node, run):
                 continue
             if not self._fits(node) or not self._lowerings.lower(low, node):
                 low.reference(node, run)
+            spans.append(span_of(low, node, before))
             for owner in deaths.get(place, ()):
                 if owner in low.buffers:
                     low.free(owner)
         segments = [_code(s) if isinstance(s, Tape) else s for s in low.segments]
         self._memory.settle()
-        return Compiled(segments, low.buffers, wanted, low.arena)
+        spans = [span.settled(low) for span in spans]
+        return Compiled(segments, low.buffers, wanted, low.arena, spans=spans)
 
     def _fits(self, node: Node) -> bool:
         """Whether the node's caches have the kernels' layout."""
@@ -199,11 +238,13 @@ class CPUProgram:
     def _call(self, segment: Reference, buffers: Mapping[int, Array]) -> None:
         node = segment.node
         inputs = [self._operand(item, buffers) for item in node.inputs]
-        attrs = {k: self._rule(v) if isinstance(v, Function) else v for k, v in node.attrs.items()}
-        result = segment.run(*inputs, **attrs)
+        result = segment.run(*inputs, **self._attrs(node))
         results = result if isinstance(result, tuple) else (result,)
         for value, array in zip(node.outputs, results, strict=False):
             self._view(value, buffers)[...] = array
+
+    def _attrs(self, node: Node) -> dict[str, Any]:
+        return {k: self._rule(v) if isinstance(v, Function) else v for k, v in node.attrs.items()}
 
     def _operand(self, item: Any, buffers: Mapping[int, Array]) -> Any:
         if isinstance(item, Value):
