@@ -221,7 +221,7 @@ def block(words, scratch, begin, start, rows):
         scratch + KEY_TILES + 8 * tile,
         (high + 15) // 16 - tile,
         i64_at(words + CHANNELS),
-        scratch + WEIGHTS + 64 * tile,
+        scratch + WEIGHTS + 4 * PART * (start % QUERIES) + 64 * tile,
     )
     all_from = within(firsts, end - 1, begin)
     all_to = max(all_from, within(ends, start, begin))
