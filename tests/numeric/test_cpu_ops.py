@@ -103,6 +103,21 @@ def test_columns_rows_and_weighted_sums(heads: int, width: int) -> None:
     compare(Probe(case=case, hidden=heads * width, weights=((12, 7),)))
 
 
+@pytest.mark.parametrize(("heads", "width"), [(1, 6), (3, 16), (2, 37)])
+@pytest.mark.parametrize("own", [False, True])
+def test_norms_of_heads(heads: int, width: int, own: bool) -> None:
+    """With one weight for all heads, and with each head's own."""
+    shape = (heads, width) if own else (width,)
+
+    def case(ops: Ops, w: Any, x: Any, y: Any, ctx: Context) -> Tensor:
+        split = ops.split_axis(x, *axes(heads, width))
+        found = [ops.rms_norm(split, w.w0, unit_offset=True), ops.layer_norm(split, w.w0, w.w1)]
+        found += [ops.layer_norm(split, None, w.w1), ops.rms_norm(split)]
+        return ops.concat(*map(ops.merge_axes, found))
+
+    compare(Probe(case=case, hidden=heads * width, weights=(shape, shape)), 5e-6)
+
+
 @pytest.mark.parametrize("transpose", [False, True])
 @pytest.mark.parametrize(("heads", "inner", "out"), [(1, 5, 3), (3, 16, 20), (4, 24, 33)])
 def test_a_map_for_each_head(heads: int, inner: int, out: int, transpose: bool) -> None:

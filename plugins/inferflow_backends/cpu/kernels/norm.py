@@ -23,13 +23,16 @@ from inferflow_backends.cpu.simd import (
 
 @cfunc(OP, **OPTIONS)
 def op_rms_norm(row, tid, threads, state):
-    """row: size word, rows a unit of it, width, x, weight (0: none), eps, unit offset, out."""
+    """row: size word, rows a unit of it, width, x, weights (0: none), eps, unit offset, out,
+    how many weights take turns."""
     rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
-    width, x, weight = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40)
+    width, x, weights = i64_at(row + 24), i64_at(row + 32), i64_at(row + 40)
     eps, offset, out = f32_of_bits(i64_at(row + 48)), i64_at(row + 56), i64_at(row + 64)
+    turns = i64_at(row + 72)
     whole = width // 16 * 16
     for r in range(rows * tid // threads, rows * (tid + 1) // threads):
         source, target = x + 4 * width * r, out + 4 * width * r
+        weight = weights + 4 * width * (r % turns) if weights else 0
         total = splat(np.float32(0))
         for i in range(0, width, 16):
             v = load_first(source + 4 * i, min(16, width - i))
@@ -52,15 +55,18 @@ def op_rms_norm(row, tid, threads, state):
 
 @cfunc(OP, **OPTIONS)
 def op_layer_norm(row, tid, threads, state):
-    """row: size word, rows a unit of it, width, x, weight (0: none), bias (0: none), eps, unit
-    offset, out."""
+    """row: size word, rows a unit of it, width, x, weights (0: none), biases (0: none), eps, unit
+    offset, out, how many weights take turns."""
     rows = i64_at(state + 8 * i64_at(row + 8)) * i64_at(row + 16)
-    width, x, weight, bias = (
+    width, x, weights, biases = (
         i64_at(row + 24), i64_at(row + 32), i64_at(row + 40), i64_at(row + 48)
     )  # fmt: skip
     eps, offset, out = f32_of_bits(i64_at(row + 56)), i64_at(row + 64), i64_at(row + 72)
+    turns = i64_at(row + 80)
     for r in range(rows * tid // threads, rows * (tid + 1) // threads):
         source, target = x + 4 * width * r, out + 4 * width * r
+        weight = weights + 4 * width * (r % turns) if weights else 0
+        bias = biases + 4 * width * (r % turns) if biases else 0
         total = splat(np.float32(0))
         for i in range(0, width, 16):
             total = add(total, load_first(source + 4 * i, min(16, width - i)))
