@@ -110,6 +110,29 @@ def test_packed_weights_with_float_activations(format: str) -> None:
     assert np.abs(x - y).max() <= 1e-5 * np.abs(x).max()
 
 
+@pytest.mark.usefixtures("small_models_are_packed")
+def test_experts_whose_matrices_differ_in_format() -> None:
+    """One routing and one x, read as 8 bits by the packed gate and as it is by the float up."""
+
+    def case(ops: Ops, w: Any, x: Any, y: Any, ctx: Context) -> Tensor:
+        _, index = ops.top_k(ops.slice(y, 0, 4), 2)
+        gate, up = ops.expert_linear(x, w.w0, index), ops.expert_linear(x, w.w1, index)
+        return ops.merge_axes(ops.glu(gate, up, "silu"))
+
+    shapes = ((4, 48, 64), (4, 48, 64))
+    rng = np.random.default_rng(3)
+    weights: dict[str, Any] = {
+        "w0": PackedWeight(rng.standard_normal(shapes[0]).astype(np.float32) / 64, "q8_0"),
+        "x": PackedWeight(table(40, 64), "f32"),
+    }
+    model = Probe(case=case, hidden=64, vocab=40, weights=shapes)
+    expected = On(NumpyBackend(Catalog()), weights=weights).run(model, MANY)
+    x, y = (
+        np.frombuffer(b"".join(e), np.float32) for e in (expected, lawful(model, MANY, weights))
+    )
+    assert np.abs(x - y).max() <= 1e-5 * np.abs(x).max()
+
+
 ROUTERS = {
     "softmax": TopK(k=2, renormalize=True),
     "sigmoid in groups": TopK(

@@ -150,7 +150,11 @@ class CPUFootprint:
             assert isinstance(weight, ParamRef)
             pairs, experts = capacity(index), self._params[weight.path].shape[0]
             yield index, [4 * (pairs + 2 * experts + 1)], 0
-            yield x, [(pairs + 16) * width] * 2 if packed else [4 * (pairs + 16) * width], index.id
+            yield (
+                x,
+                [(pairs + 16) * width] * 2 if packed else [4 * (pairs + 16) * width],
+                2 * index.id + packed,
+            )
 
     def _is_packed(self, node: Node) -> bool:
         weight = node.inputs[1]

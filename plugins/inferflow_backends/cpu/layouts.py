@@ -93,6 +93,8 @@ TILE = 16
 AT_ONCE = 8
 """Blocks that are unpacked for many tokens at once: with the tokens' own they fit the first cache,
 and a record of scales is never cut."""
+PANELS = 2 * AT_ONCE * (8 * 64 + 2 * 2 * 64)
+"""Bytes of two groups' blocks so unpacked, with two float32 scales and minimums of a row each."""
 
 DENSE = {"f32": 4, "f16": 2, "bf16": 2}
 """Formats that stay as they are, [out / 16][in][16] -> bytes of a number."""

@@ -78,7 +78,7 @@ class Lowering:
         self._limits = limits
         self.arena = Arena()
         self._owners: dict[int, int] = {}
-        self._quantized: dict[tuple[int, int | None], list[Array]] = {}
+        self._quantized: dict[tuple[int, tuple[int, bool] | None], list[Array]] = {}
         self.uses = uses
         """Owner id -> how many nodes and outputs read the value or a view of it."""
         self._read: set[int] = set()
@@ -149,11 +149,11 @@ class Lowering:
                 self.arena.give_back(buffer)
 
     def quantized(
-        self, value: Value, sizes: Sequence[int], *, beside: Value | None = None
+        self, value: Value, sizes: Sequence[int], *, kind: tuple[int, bool] | None = None
     ) -> tuple[list[Array], bool]:
-        """The buffers of a value's packed form, or of what else is made of it and the value
-        `beside`, and whether they are new (still to be filled)."""
-        key = (self.owner(value), None if beside is None else self.owner(beside))
+        """The buffers of a value's packed form, or of another `kind` of what is made of it, and
+        whether they are new (still to be filled)."""
+        key = (self.owner(value), kind)
         new = key not in self._quantized
         if new:
             self._quantized[key] = [self.arena.take(size) for size in sizes]

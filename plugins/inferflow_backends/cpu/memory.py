@@ -14,7 +14,7 @@ from inferflow_backends.cpu.attention_words import PART, SHARED_PARTS, Words, sc
 from inferflow_backends.cpu.buffers import aligned, large, placed
 from inferflow_backends.cpu.cache_formats import FORMATS, Layout, padded
 from inferflow_backends.cpu.forms import Forms
-from inferflow_backends.cpu.layouts import LAYOUT, LAYOUTS, held, stacked
+from inferflow_backends.cpu.layouts import LAYOUT, LAYOUTS, PANELS, held, stacked
 from inferflow_backends.cpu.pack import Packed, Stacked, pack_floats, packing, whole_groups
 from inferflow_backends.cpu.tape import COLUMNS, PRODUCTS
 from inferflow_backends.cpu.threads import default_threads
@@ -243,7 +243,7 @@ def thread_scratch(nodes: list[Node]) -> int:
         if isinstance(x, Value)
     ]
     columns += [n.outputs[0].axes[-1].length for n in nodes if n.op == "rows"]
-    return PRODUCTS + max(64 * max(columns, default=0), *rooms, 0)
+    return PRODUCTS + max(64 * max(columns, default=0), PANELS, *rooms)
 
 
 def numbers(value: Value) -> tuple[str, int]:

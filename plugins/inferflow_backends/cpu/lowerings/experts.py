@@ -61,7 +61,7 @@ def brought(
     sources = [low.input(x)] if floats else quantized(low, x, size[0], size[1] // k, k)
     width = k if floats else k // 4
     room = 4 * width * (low.capacity(index) + 16)
-    buffers, new = low.quantized(x, [room] * len(sources), beside=index)
+    buffers, new = low.quantized(x, [room] * len(sources), kind=(low.owner(index), floats))
     homes = [address(buffer) for buffer in buffers]
     if new:
         each = ranks if len(x.axes) == 2 else 1
