@@ -2,7 +2,8 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from threading import Lock
 
@@ -21,7 +22,6 @@ class LibraryVocabulary:
     library refuses."""
 
     def __init__(self, definition: str, facts: Facts) -> None:
-        self._definition = definition
         self._facts = facts
         self._lock = Lock()
         self._native = build(definition, self._bad_file)
@@ -42,18 +42,19 @@ class LibraryVocabulary:
         with guarded(self._failed):
             if mark and mark in text:
                 return self._encode_marked(text, mark)
-            native = self._native if parse_special else self._plain
-            return native.encode(text, add_special_tokens=False).ids
+            with self._reading(special=parse_special) as native:
+                return native.encode(text, add_special_tokens=False).ids
 
     def pair(self, first: str, second: str) -> tuple[list[int], list[int]] | None:
         """By the definition's post-processor."""
-        with guarded(self._failed):
-            both = self._plain.encode(first, second)
-            bare = self._plain.encode(first, second, add_special_tokens=False)
+        with guarded(self._failed), self._reading(special=False) as native:
+            both = native.encode(first, second)
+            bare = native.encode(first, second, add_special_tokens=False)
             return (both.ids, both.type_ids) if len(both.ids) > len(bare.ids) + 1 else None
 
     def token(self, id: int) -> str | None:
-        return self._native.id_to_token(id) if 0 <= id < 1 << 32 else None
+        token = self._native.id_to_token(id) if 0 <= id < 1 << 32 else None
+        return None if token == self._placeholder else token
 
     def token_id(self, token: str) -> int | None:
         return self._native.token_to_id(token)
@@ -61,7 +62,8 @@ class LibraryVocabulary:
     def _encode_marked(self, text: str, mark: str) -> list[int]:
         """Finds the special tokens with the marks in place, then encodes the text without marks,
         a placeholder standing for each of them: cutting it there would change its neighbours."""
-        found = self._native.encode(text, add_special_tokens=False)
+        with self._reading(special=True) as native:
+            found = native.encode(text, add_special_tokens=False)
         parts: list[str] = []
         special: list[int] = []
         at = 0
@@ -71,9 +73,9 @@ class LibraryVocabulary:
                 special.append(id)
                 at = end
         parts.append(text[at:])
-        plain = self._plain
-        placeholder = plain.token_to_id(self._placeholder)
-        ids = plain.encode("".join(parts).replace(mark, ""), add_special_tokens=False).ids
+        with self._reading(special=False) as native:
+            placeholder = self._placeholder_id
+            ids = native.encode("".join(parts).replace(mark, ""), add_special_tokens=False).ids
         each = iter(special)
         return [next(each) if id == placeholder else id for id in ids]
 
@@ -82,21 +84,18 @@ class LibraryVocabulary:
         """A text that nobody can know and so nobody can write."""
         return f"<{secrets.token_hex(16)}>"
 
-    @property
-    def _plain(self) -> Native:
-        with self._lock:
-            return self._without_special
-
     @cached_property
-    def _without_special(self) -> Native:
-        """A copy that reads special tokens as text: the switch is the object's, not the call's."""
-        native = build(self._definition, self._bad_file)
-        with guarded(self._bad_file):
-            _add(native, self._facts)
-            native.add_tokens([AddedToken(self._placeholder, normalized=False)])
-            native.encode_special_tokens = True
-        self._definition = ""  # megabytes, and not needed again
-        return native
+    def _placeholder_id(self) -> int | None:
+        self._native.add_tokens([AddedToken(self._placeholder, normalized=False)])
+        return self._native.token_to_id(self._placeholder)
+
+    @contextmanager
+    def _reading(self, *, special: bool) -> Iterator[Native]:
+        """Reads special tokens as such or as text: the switch is the object's, not the call's. A
+        second object would take megabytes, and as long again to build."""
+        with self._lock:
+            self._native.encode_special_tokens = not special
+            yield self._native
 
     def _bad_file(self, cause: str) -> InferflowError:
         return ModelFileError(self._facts.path, f"tokenizer: {cause}")
