@@ -123,8 +123,8 @@ def test_smollm2_agrees_with_transformers(shared: Path, backend: str):
 
 @pytest.mark.slow
 def test_eight_bits_of_activations_cost_little(shared: Path):
-    """3 % of the logits, half a percent of perplexity, and of the first places 5 %: llama.cpp, whose
-    activations are rounded likewise, has 4 % on these texts (benchmarks/RESULTS.md)."""
+    """3 % of the logits, half a percent of perplexity, and of the first places 5 %: llama.cpp,
+    whose activations are rounded likewise, has 4 % on these texts (benchmarks/RESULTS.md)."""
     pytest.importorskip("numba", reason="the cpu backend needs numba")
     reference = np.load(shared / "oracles" / "real" / "smollm2-135m-hf-f32" / "reference.npz")
     try:

@@ -28,8 +28,10 @@ from inferflow_backends.cpu.tile import at_ir, loop_ir
 
 I8 = ir.IntType(8)
 POINTER = I8.as_pointer()
-SUMS = 1024
-"""Bytes of the sums of a tile."""
+HALF = TILE // 2
+"""Tokens of a last tile of few: it takes half the time."""
+SUM_BYTES = 1024
+"""Of a tile."""
 
 
 def tile_ir(b: Any, name: str, *arguments: Any) -> None:
@@ -59,13 +61,18 @@ def close_tiles(b: Any) -> None:
     tile_ir(b, "tilerelease")
 
 
+SUMS, TOKENS, CODES = {TILE: 0, HALF: 1}, {TILE: 4, HALF: 5}, 6
+"""Tile registers: by how many tokens they hold, and of the rows' codes."""
+
+
 def tile_config(columns: int) -> bytes:
-    """Tiles 0..3: sums of 16 tokens x 16 rows; 4, 5: tokens x columns; 6, 7: columns / 4 x 64."""
-    shapes = [(TILE, 64)] * 4 + [(TILE, columns)] * 2 + [(columns // 4, 64)] * 2
+    """64 bytes for `ldtilecfg`: sums of 16 rows, tokens of `columns` bytes, codes of 16 rows."""
+    shapes = [(0, 0)] * 8
+    for size in (TILE, HALF):
+        shapes[SUMS[size]], shapes[TOKENS[size]] = (size, 64), (size, columns)
+    shapes[CODES] = (columns // 4, 64)
     widths = b"".join(wide.to_bytes(2, "little") for _, wide in shapes)
-    return (
-        bytes([1]) + bytes(15) + widths + bytes(16) + bytes(rows for rows, _ in shapes) + bytes(8)
-    )
+    return bytes([1]) + bytes(15) + widths + bytes(16) + bytes(n for n, _ in shapes) + bytes(8)
 
 
 def amx_product(layout: Layout) -> Any:
@@ -83,18 +90,19 @@ def amx_product(layout: Layout) -> Any:
 
         def slot(j: Any, part: int) -> Any:
             inside = b.and_(j, const(I64, 1))
-            return at_ir(b, room, (inside, SUMS * parts), (1, SUMS * part))
+            return at_ir(b, room, (inside, SUM_BYTES * parts), (1, SUM_BYTES * part))
 
-        def multiply(j: Any, tokens: Any, behind: Any) -> None:
+        def multiply(j: Any, tokens: Any, behind: Any, size: int) -> None:
             """The dot products of a block, into its slots."""
             for part in range(parts):
                 here = at_ir(b, tokens, (b.add(first, j), BLOCK), (1, part * layout.columns))
                 codes = at_ir(b, panel, (behind, 1), (j, TILE * BLOCK), (1, part * width))
-                tile_ir(b, "tileloadd64", 4, (here, row_bytes))
-                tile_ir(b, "tileloadd64", 6, (codes, const(I64, 64)))
-                tile_ir(b, "tilezero", 0)
-                tile_ir(b, "tdpbssd", 0, 4, 6)
-                tile_ir(b, "tilestored64", 0, (slot(j, part), const(I64, 64)))
+                sums = SUMS[size]
+                tile_ir(b, "tileloadd64", TOKENS[size], (here, row_bytes))
+                tile_ir(b, "tileloadd64", CODES, (codes, const(I64, 64)))
+                tile_ir(b, "tilezero", sums)
+                tile_ir(b, "tdpbssd", sums, TOKENS[size], CODES)
+                tile_ir(b, "tilestored64", sums, (slot(j, part), const(I64, 64)))
 
         def gather(j: Any, known: Any, behind: Any, part: int, totals: list[Any]) -> list[Any]:
             home = ((behind, 1), (j, 64 * parts), (1, 64 * part))
@@ -115,29 +123,38 @@ def amx_product(layout: Layout) -> Any:
 
         begins = b.icmp_signed("==", first, const(I64, 0))
 
-        def unit(u: Any, _: list[Any]) -> list[Any]:
+        def unit(n: Any, group: Any, size: int) -> None:
             """A tile of tokens and a group."""
-            n, group = b.lshr(u, const(I64, 1)), b.and_(u, const(I64, 1))
             behind, before = b.mul(stride, group), b.mul(n, row_bytes)
             tokens, known = at_ir(b, x, (before, TILE)), at_ir(b, stats, (before, TILE))
             home = at_ir(b, y, (n, 128 * TILE), (group, 64))
-            places = [at_ir(b, home, (1, 128 * t)) for t in range(TILE)]
+            places = [at_ir(b, home, (1, 128 * t)) for t in range(size)]
             start = [
                 b.select(begins, const(F32V, 0.0), load_ir(b, place, F32V)) for place in places
             ]
 
             def block(j: Any, totals: list[Any]) -> list[Any]:
-                multiply(j, tokens, behind)
+                multiply(j, tokens, behind, size)
                 for part in range(parts):
                     totals = gather(j, known, behind, part, totals)
                 return totals
 
             for place, total in zip(places, loop_ir(b, count, start, block), strict=True):
                 store_ir(b, place, total)
-            return []
 
-        tiles = b.lshr(b.add(rows, const(I64, TILE - 1)), const(I64, 4))
-        loop_ir(b, b.shl(tiles, const(I64, 1)), [], unit)
+        def units(first_tile: Any, tiles: Any, size: int) -> None:
+            def each(u: Any, _: list[Any]) -> list[Any]:
+                n = at_ir(b, first_tile, (b.lshr(u, const(I64, 1)), 1))
+                unit(n, b.and_(u, const(I64, 1)), size)
+                return []
+
+            with b.if_then(b.icmp_signed(">", tiles, const(I64, 0))):
+                loop_ir(b, b.shl(tiles, const(I64, 1)), [], each)
+
+        whole = b.lshr(b.add(rows, const(I64, HALF - 1)), const(I64, 4))
+        left = b.sub(rows, b.mul(whole, const(I64, TILE)))
+        units(const(I64, 0), whole, TILE)
+        units(whole, b.zext(b.icmp_signed(">", left, const(I64, 0)), I64), HALF)
         return rows
 
     product.__name__ = "amx_product"

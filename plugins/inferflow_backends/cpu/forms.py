@@ -15,7 +15,9 @@ from inferflow_backends.cpu.pack import format_kernels
 from inferflow_backends.cpu.tape import Form
 
 FEW_BEFORE_TILES, FEW_BEFORE_PANELS = 8, 16
-"""Tokens from which unpacking pays, with AMX and without (measured)."""
+"""Tokens above which unpacking pays, with AMX and without (measured)."""
+FEW_SMALL = 6
+"""Likewise with AMX, for codes of less than 8 bits."""
 
 
 def summed_tokens(*, always: bool) -> int:
@@ -64,7 +66,7 @@ class Forms:
                 Form.CLOSE: compiled(many.close_unit).address,
                 Form.CONFIG: address(config),
                 Form.SHIFT: layout.offset * 0x01010101,
-                Form.LIMIT: FEW_BEFORE_TILES,
+                Form.LIMIT: FEW_BEFORE_TILES if layout.bits == 8 else FEW_SMALL,
             }
         words[Form.MANY] = compiled(getattr(many, name)).address
         return placed(np.array([words.get(word, 0) for word in Form], np.int64))
