@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from llvmlite import ir
+
 from inferflow_backends.cpu.attention_words import PART
-from inferflow_backends.cpu.isa import F32, F32V, I32V, features
+from inferflow_backends.cpu.isa import F32, F32V, I32, I32V, declare, features
 from inferflow_backends.cpu.simd import (
     F16V,
     I8V,
@@ -110,8 +112,11 @@ def _tiles_times(
     def group(i: Any, _: list[Any]) -> list[Any]:
         places = [at_ir(b, const(I64, n), (i, together)) for n in range(together)]
         homes = [load_ir(b, at_ir(b, tiles, (place, 8)), I64) for place in places]
+        following = [load_ir(b, at_ir(b, tiles, (p, 8), (1, 8 * together)), I64) for p in places]
 
         def channel(c: Any, totals: list[Any]) -> list[Any]:
+            for home in following:
+                ahead_ir(b, at_ir(b, home, (c, 16 * number_bytes)))
             vectors = [load(b, at_ir(b, home, (c, 16 * number_bytes))) for home in homes]
             numbers = [load_ir(b, at_ir(b, query, (c, 4)), F32) for query in queries]
             return _outer(b, [splat_ir(b, F32V, x) for x in numbers], vectors, totals)
@@ -123,6 +128,15 @@ def _tiles_times(
         return []
 
     loop_ir(b, b.udiv(at_ir(b, count, (1, together - 1)), const(I64, together)), [], group)
+
+
+def ahead_ir(b: Any, address: Any) -> None:
+    """Fetches the line of an address that a later tile will read; any address will do."""
+    pointer = ir.IntType(8).as_pointer()
+    arguments = [pointer, I32, I32, I32]
+    function = declare(b, "llvm.prefetch.p0", ir.VoidType(), arguments)
+    hints = [const(I32, 0), const(I32, 3), const(I32, 1)]
+    b.call(function, [b.inttoptr(address, pointer), *hints])
 
 
 def _outer(b: Any, xs: list[Any], ys: list[Any], totals: list[Any]) -> list[Any]:
@@ -224,10 +238,14 @@ def _weighted(
             low, high = b.sub(first, base), b.sub(last, base)
             low = b.select(b.icmp_signed(">", low, const(I64, 0)), low, const(I64, 0))
             high = b.select(b.icmp_signed("<", high, const(I64, 16)), high, const(I64, 16))
+            following = load_ir(b, at_ir(b, tiles, (t, 8), (1, 8)), I64)
 
             def key(j: Any, totals: list[Any]) -> list[Any]:
                 j = b.add(j, low)
-                row = at_ir(b, home, (b.add(b.mul(j, channels), at), number_bytes))
+                place = b.mul(b.add(b.mul(j, channels), at), const(I64, number_bytes))
+                row = b.add(home, place)
+                for line in range(0, 16 * number_bytes * vectors, 64):
+                    ahead_ir(b, at_ir(b, following, (place, 1), (1, line)))
                 weights = at_ir(b, p, (b.add(base, j), 4))
                 numbers = [load_ir(b, at_ir(b, weights, (1, ROW * r)), F32) for r in range(size)]
                 found = [load(b, at_ir(b, row, (1, 16 * number_bytes * n))) for n in range(vectors)]
