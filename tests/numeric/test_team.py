@@ -13,10 +13,13 @@ pytest.importorskip("numba", reason="the cpu backend needs numba")
 import numpy as np
 from inferflow_backends.cpu import threads
 from inferflow_backends.cpu.buffers import address, aligned
-from inferflow_backends.cpu.kernels.elementwise import CODES, op_flat
+from inferflow_backends.cpu.kernel_cache import kernels_cached_here
 from inferflow_backends.cpu.load import ENOUGH_S, FIRST_REST_S, Load, most_useful
-from inferflow_backends.cpu.team import Team
 from inferflow_backends.cpu.threads import default_threads
+
+with kernels_cached_here():
+    from inferflow_backends.cpu.kernels.elementwise import CODES, op_flat
+    from inferflow_backends.cpu.team import Team
 
 WIDTH = 4096
 
