@@ -114,6 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """The exit code of a command; its errors are printed."""
+    # numba, where it comes in, colours messages that nobody sees, and resets the terminal at exit.
+    os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
     try:
         code = cli.main(list(arguments), prog_name="inferflow", standalone_mode=False)
         sys.stdout.flush()

@@ -16,6 +16,7 @@ SHARED = ("backend", "set", "offline", "yes")
 
 OTHER_VARIABLES = {
     "INFERFLOW_AMX": "0: the backend cpu leaves the AMX unit alone",
+    "INFERFLOW_CHECK_TAPE": "1: the backend cpu compares each kernel with numpy",
     "INFERFLOW_CACHE": "folder of fetched models, instead of the user's cache folder",
     "INFERFLOW_CONFIG": "the file of settings, instead of the one in the user's config folder",
     "INFERFLOW_DEBUG": "1 shows the traceback of every error, as --debug does",
