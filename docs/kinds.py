@@ -55,6 +55,7 @@ SHOWN: Mapping[str, Sequence[type[Any]]] = {
         *(interfaces.Profiled, interfaces.OpTime),
         *(interfaces.Step, interfaces.Weight),
         *(interfaces.FootprintBackend, interfaces.Footprint, interfaces.ExaminedBackend),
+        interfaces.PassBackend,
     ),
     "sampler": (interfaces.Sampler, interfaces.SampleStep, interfaces.RankedSampler),
     "tokenizer": (

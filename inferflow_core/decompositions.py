@@ -57,6 +57,18 @@ def glu(
     return ops.mul(ops.activation(gate, act), up)
 
 
+def linear_add(ops: Ops, x: Tensor, weight: Any, bias: Any, residual: Tensor) -> Tensor:
+    """What `fuse_residual` makes."""
+    return ops.add(ops.linear(x, weight, bias), residual)
+
+
+def gated_linear(
+    ops: Ops, x: Tensor, gate: Any, up: Any, gate_bias: Any, up_bias: Any, **how: Any
+) -> Tensor:
+    """What `fuse_gates` makes; `how`: the attributes of `glu`."""
+    return ops.glu(ops.linear(x, gate, gate_bias), ops.linear(x, up, up_bias), **how)
+
+
 def softcap(ops: Ops, x: Tensor, *, cap: float) -> Tensor:
     return ops.mul(ops.tanh(ops.div(x, cap)), cap)
 
@@ -120,6 +132,7 @@ DECOMPOSITIONS: dict[str, Callable[..., Tensor]] = {
     function.__name__: function
     for function in (
         *(mean, sigmoid, softmax, activation, glu, softcap, clamp, rms_norm, layer_norm, rope),
+        *(linear_add, gated_linear),
     )
 }
 """Composite op -> its meaning: `f(ops, *inputs, **attrs)`."""

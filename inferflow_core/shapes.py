@@ -136,6 +136,21 @@ def linear(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
     return (Typed((*x.axes[:-1], weight.axes[0])),)
 
 
+def linear_add(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
+    *product, residual = inputs
+    (result,) = linear(product, attrs)
+    need([a.size for a in residual.axes] == [a.size for a in result.axes], "the sum")
+    return (result,)
+
+
+def gated_linear(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
+    x, gate, up, gate_bias, up_bias = inputs
+    (result,) = linear((x, gate, gate_bias), attrs)
+    linear((x, up, up_bias), attrs)
+    need(gate.axes[0].size == up.axes[0].size, "gate and up")
+    return (result,)
+
+
 def rows(inputs: Inputs, attrs: Mapping[str, Any]) -> tuple[Typed, ...]:
     weight, ids = inputs
     need(ids.dtype == "int" and len(weight.axes) == 2, "ids must be int")
@@ -230,6 +245,8 @@ RULES: dict[str, Rule] = {
     "top_k": top_k,
     "constant": constant,
     "linear": linear,
+    "linear_add": linear_add,
+    "gated_linear": gated_linear,
     "rows": rows,
     "expert_linear": expert_linear,
     "combine": combine,

@@ -10,6 +10,7 @@ from inferflow_core.interfaces.backend import (
     FootprintBackend,
     Held,
     LayoutBackend,
+    PassBackend,
 )
 from inferflow_core.interfaces.engine import Engine, Prompt, Request, Stats, Stream, TokenEvent
 from inferflow_core.interfaces.loaded_model import LoadedModel
@@ -59,6 +60,7 @@ __all__ = [
     "Loader",
     "Multilingual",
     "OpTime",
+    "PassBackend",
     "Profiled",
     "Program",
     "ProgramEntry",

@@ -19,7 +19,7 @@ class Backend(Protocol):
 
     It may have `footprint(graph, weights) -> Footprint`, where it holds anything but float32
     numbers (`FootprintBackend`); without it `inferflow plan` counts these. It may have `examine()`
-    (`ExaminedBackend`).
+    (`ExaminedBackend`), and `passes()` (`PassBackend`).
     """
 
     name: ClassVar[str]
@@ -92,6 +92,16 @@ class LayoutBackend(Protocol):
 
     def laid_out_values(self, weight: LaidOut) -> Array:
         """float32 of its shape, the same numbers as before it was laid out."""
+        ...
+
+
+@runtime_checkable
+class PassBackend(Protocol):
+    """A backend whose `compile` has a graph rewritten by passes (`inferflow_core.passes.prepare`),
+    but for those of `Sizes.skip_passes`."""
+
+    def passes(self) -> Sequence[str]:
+        """Entries of `inferflow.passes`, in order; they see the graph decomposed."""
         ...
 
 

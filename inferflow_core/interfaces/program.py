@@ -31,6 +31,8 @@ class Sizes:
     activations: str = "auto"
     """`float`: packed weights are multiplied with activations as they are; `int8`: with activations
     in 8 bits; `auto`: as the backend thinks best."""
+    skip_passes: tuple[str, ...] = ()
+    """Passes that a backend leaves out (`PassBackend`)."""
     source_pages: int = 0
     """Pages of the states that have a row for each token of an encoder; page 0 included."""
 

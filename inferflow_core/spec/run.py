@@ -36,6 +36,8 @@ class Run:
     """What packed weights are multiplied with; a backend that has one kind only keeps that."""
     threads: int | None = None
     """Of a step, at most; absent: one for each processor that the process may use."""
+    skip_passes: tuple[Annotated[str, Named("pass")], ...] = ()
+    """Passes that a backend leaves out: to find what is wrong, or what they are worth."""
     prefix_cache: bool = True
     """Whether the pages of a known prefix are used again."""
     max_queue: int = 256

@@ -29,6 +29,7 @@ from inferflow_core.testing.formats import FormatSuite
 from inferflow_core.testing.hooks import HookSuite
 from inferflow_core.testing.kernels import KernelSuite
 from inferflow_core.testing.ops import OpSuite
+from inferflow_core.testing.passes import PassSuite
 from inferflow_core.testing.samplers import SamplerSuite
 from inferflow_core.testing.sources import SourceSuite
 from inferflow_core.testing.tokenizers import TokenizerSuite
@@ -50,6 +51,7 @@ __all__ = [
     "NamesSuite",
     "NormSuite",
     "OpSuite",
+    "PassSuite",
     "PositionSuite",
     "RouterSuite",
     "SamplerSuite",

@@ -78,6 +78,13 @@ CASES: dict[str, Case] = {
     "constant": lambda ops, w, x, y, ctx: x * ops.constant(range(HIDDEN), Axis("hidden", HIDDEN)),
     "value": lambda ops, w, x, y, ctx: x * ops.value(w.scale),
     "linear": lambda ops, w, x, y, ctx: ops.linear(x, w.matrix, w.bias),
+    "linear_add": lambda ops, w, x, y, ctx: ops.op("linear_add")(x, w.matrix, w.bias, y),
+    **{
+        f"gated_linear, {act}": lambda ops, w, x, y, ctx, act=act: ops.op("gated_linear")(
+            x, w.matrix, w.other, None, w.bias, act=act, limit=0.9, up_offset=0.5
+        )
+        for act in ("silu", "gelu")
+    },
     "rows": lambda ops, w, x, y, ctx: ops.rows(w.table, ctx.positions),
     "to_float": lambda ops, w, x, y, ctx: x * ops.expand(ops.to_float(ctx.positions), -1),
     "to_int": lambda ops, w, x, y, ctx: ops.rows(w.table, ops.to_int(ops.to_float(ctx.ids) + 1.5)),
@@ -145,6 +152,7 @@ class OpProbe(Model):
             "bias": Param(hidden),
             "sinks": Param(Axis("heads", HEADS)),
             "matrix": Param(hidden, hidden),
+            "other": Param(hidden, hidden),
             "table": Param(Axis("positions", dims.context), hidden),
             "experts": Param(Axis("experts", EXPERTS), hidden, hidden),
             "maps": Param(Axis("head_rows", HEADS * 5), Axis("head_dim", WIDTH)),

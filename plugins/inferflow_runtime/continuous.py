@@ -74,6 +74,13 @@ class ContinuousEngine:
         return describe(reference, **options)
 
     @staticmethod
+    def rewrites(reference: str | Path, **options: Any) -> Any:
+        """What the passes of its backend make of a model; see `rewrites.rewrites`."""
+        from inferflow_runtime.rewrites import rewrites
+
+        return rewrites(reference, **options)
+
+    @staticmethod
     def plan_memory(reference: str | Path, **options: Any) -> Any:
         """How much memory a model will take, and what fits; see `memory.plan_memory`."""
         from inferflow_runtime.memory import plan_memory

@@ -62,6 +62,7 @@ def plan_sizes(
         threads=run.threads,
         cache=run.cache,
         activations=run.activations,
+        skip_passes=run.skip_passes,
         source_pages=pages + 1 if has_source else 0,
     )
 

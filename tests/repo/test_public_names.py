@@ -18,7 +18,7 @@ PUBLIC = {
     testing: {
         *("BackendSuite", "BlockSuite", "EmbeddingSuite", "FFNSuite", "FormatSuite", "HeadSuite"),
         *("LayerSuite", "LoaderSuite", "MixerSuite", "ModelSuite", "NamesSuite", "NormSuite"),
-        *("EngineSuite", "HookSuite", "KernelSuite", "OpSuite"),
+        *("EngineSuite", "HookSuite", "KernelSuite", "OpSuite", "PassSuite"),
         *("PositionSuite", "RouterSuite", "SamplerSuite", "SourceSuite", "SpecSuite"),
         *("TokenizerSuite",),
     },

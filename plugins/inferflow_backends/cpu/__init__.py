@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, ClassVar
@@ -12,7 +12,7 @@ from inferflow_core.catalog import Catalog
 from inferflow_core.graph import Graph, flatten
 from inferflow_core.interfaces import Finding, Footprint, Held, LaidOut, Program, Sizes, Weight
 from inferflow_core.optable import OpTable
-from inferflow_core.passes.decompose import decompose
+from inferflow_core.passes.prepare import prepare
 
 if TYPE_CHECKING:
     from inferflow_core.interfaces.arrays import Array
@@ -39,7 +39,13 @@ class CPUBackend:
     def native(self) -> frozenset[str]:
         """The ops that stay whole: those with kernels, and those that numpy runs whole."""
         norms = {"rms_norm", "layer_norm", "mean", "softmax"}
-        return frozenset({*norms, "rope", "glu", "activation", "sigmoid", "softcap", "clamp"})
+        fused = {"linear_add", "gated_linear"}
+        activations = {"glu", "activation", "sigmoid", "softcap", "clamp"}
+        return frozenset({*norms, *fused, *activations, "rope"})
+
+    def passes(self) -> Sequence[str]:
+        """See `interfaces.PassBackend`."""
+        return ("fuse_gates", "fuse_residual", "share_inputs")
 
     def examine(self) -> Sequence[Finding]:
         """See `interfaces.ExaminedBackend`."""
@@ -51,13 +57,13 @@ class CPUBackend:
         """See `interfaces.Footprint`. Loads no kernel."""
         from inferflow_backends.cpu.footprint import CPUFootprint
 
-        return CPUFootprint(decompose(graph, self._table, self.native()), weights)
+        return CPUFootprint(partial(self._prepared, graph), weights)
 
     def laid_out(self, graph: Graph, weights: Mapping[str, Weight]) -> Mapping[str, Held]:
         """See `interfaces.LayoutBackend`."""
         from inferflow_backends.cpu.memory import held_as, matrices, packs
 
-        lowered = decompose(graph, self._table, self.native())
+        lowered = self._prepared(graph, ())
         nodes = [node for entry in lowered.entries for node in flatten(lowered, entry)]
         large = packs(weights)
         return {path: Held(*held_as(weights[path], packs=large)) for path in matrices(nodes)}
@@ -95,8 +101,11 @@ class CPUBackend:
             from inferflow_backends.cpu.program import CPUProgram
             from inferflow_backends.cpu.team import Team
 
-        lowered = decompose(graph, self._table, self.native())
+        lowered = self._prepared(graph, sizes.skip_passes)
         lowerings = Lowerings(self._catalog)
         team = Team(sizes.threads or default_threads())
         kernel = partial(reference, self._table)
         return CPUProgram(lowered, weights, sizes, kernel, lowerings, team)
+
+    def _prepared(self, graph: Graph, skip: Collection[str]) -> Graph:
+        return prepare(graph, self, self._catalog, skip=skip)

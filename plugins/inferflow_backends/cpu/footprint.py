@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -14,6 +14,7 @@ from inferflow_backends.cpu.memory import (
     Memory,
     column_sizes,
     held_as,
+    matrices,
     numbers,
     packs,
     pages_of,
@@ -26,27 +27,33 @@ from inferflow_backends.cpu.threads import default_threads
 from inferflow_core.graph import Function, Graph, Node, ParamRef, Value, flatten, needed
 from inferflow_core.interfaces import Held, Sizes, Weight
 
+Prepared = Callable[[Collection[str]], Graph]
 OUTPUTS = ((), ("logits",))
 """What an engine asks of a step: nothing within a prompt, logits at its end."""
 
 
 class CPUFootprint:
-    """`weights` may be held in two forms, where a numpy reference reads one that a kernel reads."""
+    """`weights` may be held in two forms, where a numpy reference reads one that a kernel reads.
 
-    def __init__(self, graph: Graph, weights: Mapping[str, Weight]) -> None:
-        self._graph = graph
+    `prepared` gives the graph as it is compiled without some passes; of these only buffers depend.
+    """
+
+    def __init__(self, prepared: Prepared, weights: Mapping[str, Weight]) -> None:
+        self._prepared = prepared
+        self._graph = prepared(())
         self._params = weights
-        self._nodes = {entry: list(flatten(graph, entry)) for entry in graph.entries}
+        self._nodes = _flat(self._graph)
         self.weights = self._weights()
 
     def _weights(self) -> dict[str, Held]:
         forms: dict[str, set[Held]] = {}
         large = packs(self._params)
         for node in (node for nodes in self._nodes.values() for node in nodes):
-            for place, path in enumerate(_params(node)):
+            packed = matrices([node])
+            for path in _params(node):
                 weight = self._params[path]
                 held = Held("f32", 4 * prod(weight.shape))
-                if node.op in ("linear", "rows", "expert_linear") and place == 0:
+                if path in packed:
                     held = Held(*held_as(weight, packs=large))
                 forms.setdefault(path, set()).add(held)
         return {
@@ -72,8 +79,9 @@ class CPUFootprint:
     def scratch(self, sizes: Sizes) -> int:
         """Buffers of the two steps that an engine runs, as if every value were as long as it may
         be; tables of rotations, rooms of the threads, columns."""
-        nodes = [node for each in self._nodes.values() for node in each]
-        total = sum(self._buffers(outputs, sizes) for outputs in OUTPUTS)
+        bodies = _flat(self._prepared(sizes.skip_passes)) if sizes.skip_passes else self._nodes
+        nodes = [node for each in bodies.values() for node in each]
+        total = sum(self._buffers(bodies, outputs, sizes) for outputs in OUTPUTS)
         total += thread_scratch(nodes) * (sizes.threads or default_threads())
         total += 4 * sum(column_sizes(sizes).values())
         turns = {
@@ -97,18 +105,20 @@ class CPUFootprint:
                 tables[rule_key(rule, heads, causal=bool(causal))] = 4 * prod(shape)
         return sum(tables.values())
 
-    def _buffers(self, outputs: tuple[str, ...], sizes: Sizes) -> int:
+    def _buffers(
+        self, bodies: Mapping[str, list[Node]], outputs: tuple[str, ...], sizes: Sizes
+    ) -> int:
         """What `Arena` comes to: a buffer for each value, freed ones used again."""
         arena = _Sizes()
         for entry, body in self._graph.entries.items():
             named = {name: body.outputs[name] for name in outputs if name in body.outputs}
-            nodes = needed(self._nodes[entry], named)
+            nodes = needed(bodies[entry], named)
             self._fill(arena, nodes, [value.id for value in named.values()], sizes)
         return arena.total
 
     def _fill(self, arena: _Sizes, nodes: list[Node], keep: list[int], sizes: Sizes) -> None:
         limits = {"T": sizes.max_tokens, "R": sizes.max_tokens, "S": sizes.max_sequences}
-        deaths, _ = lives(nodes, keep)
+        deaths = lives(nodes, keep)
         owners: dict[int, int] = {}
         buffers: dict[int, list[int]] = {}
         made: set[tuple[int, int]] = set()
@@ -130,6 +140,10 @@ class CPUFootprint:
                     buffers[owner] += [arena.take(size) for size in sizes_of]
             for value in node.outputs:
                 buffers[value.id] = [arena.take(4 * capacity(value))]
+            if out and len({self.weights[path].format for path in matrices([node])}) > 1:
+                # A gated pair of two formats: both products, for as long as the op takes.
+                for size in [arena.take(4 * capacity(out)) for _ in range(2)]:
+                    arena.give_back(size)
             for owner in deaths.get(place, ()):
                 for size in buffers.pop(owner, ()):
                     arena.give_back(size)
@@ -139,26 +153,22 @@ class CPUFootprint:
     ) -> Iterator[tuple[Value, list[int], int]]:
         """Value, bytes, and a key: what is made of an input for a product, once for all of them.
         See `lowerings/linear.py` and `experts.py`."""
-        x = node.inputs[0] if node.op in ("linear", "expert_linear") else None
-        if not isinstance(x, Value):
+        x, read = node.inputs[0] if node.inputs else None, matrices([node])
+        if not isinstance(x, Value) or not read:
             return
-        width, packed = x.axes[-1].length, self._is_packed(node)
+        width = x.axes[-1].length
+        packed = any(self.weights[path].format not in DENSE for path in read)
         if packed:
             yield x, [capacity(x) + 16 * width] * 2, 0
-        index, weight = node.inputs[2], node.inputs[1]
+        index = node.inputs[2]
         if node.op == "expert_linear" and isinstance(index, Value):
-            assert isinstance(weight, ParamRef)
-            pairs, experts = capacity(index), self._params[weight.path].shape[0]
+            pairs, experts = capacity(index), self._params[read[0]].shape[0]
             yield index, [4 * (pairs + 2 * experts + 1)], 0
             yield (
                 x,
                 [(pairs + 16) * width] * 2 if packed else [4 * (pairs + 16) * width],
                 2 * index.id + packed,
             )
-
-    def _is_packed(self, node: Node) -> bool:
-        weight = node.inputs[1]
-        return isinstance(weight, ParamRef) and self.weights[weight.path].format not in DENSE
 
 
 class _Sizes:
@@ -178,6 +188,10 @@ class _Sizes:
 
     def give_back(self, size: int) -> None:
         self._free.append(size)
+
+
+def _flat(graph: Graph) -> dict[str, list[Node]]:
+    return {entry: list(flatten(graph, entry)) for entry in graph.entries}
 
 
 def _params(node: Node) -> list[str]:

@@ -60,7 +60,6 @@ class Lowering:
         inputs: Mapping[str, Value],
         columns: Mapping[str, Array],
         limits: Mapping[str, int],
-        uses: Mapping[int, int],
         rule: Callable[[Function], Callable[..., Array]],
     ) -> None:
         self.memory = memory
@@ -79,14 +78,9 @@ class Lowering:
         self.arena = Arena()
         self._owners: dict[int, int] = {}
         self._quantized: dict[tuple[int, tuple[int, bool] | None], list[Array]] = {}
-        self.uses = uses
-        """Owner id -> how many nodes and outputs read the value or a view of it."""
         self._read: set[int] = set()
         self._written: set[int] = set()
         self._splits: dict[int, Split | None] = {}
-        self._product = 0
-        self.unwritten: set[int] = set()
-        """Ids of values that no row writes, since a later node's result goes out instead."""
         self._empty: set[int] = set()
         """Addresses of buffers that no row has written since they were taken."""
 
@@ -159,6 +153,11 @@ class Lowering:
             self._quantized[key] = [self.arena.take(size) for size in sizes]
         return self._quantized[key], new
 
+    def words(self, words: Sequence[int]) -> int:
+        """The address of words that a row has no room for, int64."""
+        self.arena.buffers.append(placed(np.array(words, np.int64)))
+        return address(self.arena.buffers[-1])
+
     def row(
         self,
         op: Any,
@@ -167,12 +166,8 @@ class Lowering:
         writes: list[int],
         *,
         split: Split | None = None,
-        residual: bool = False,
     ) -> None:
         """Adds a row. `reads` and `writes` are the addresses of the buffers it uses.
-
-        With `residual` its last two words are a buffer to add, 0 so far, and where the sum goes
-        (`add_residual`).
 
         `split` says how its threads share the numbers of all that it reads and writes: behind a row
         with the same split no barrier is needed, each thread goes on with what it wrote itself.
@@ -193,32 +188,10 @@ class Lowering:
         self._written.update(writes)
         self._empty.difference_update(writes)
         self._splits.update({a: split for a in writes if split is not None})
-        self._product = writes[-1] if residual else 0
 
     def split_of(self, buffer: int) -> Split | None:
         """How a buffer was written since the last barrier, if its row said."""
         return self._splits.get(buffer)
-
-    def add_residual(self, product: Value, residual: Value, out: Value) -> bool:
-        """Makes the last row write product + residual as `out`. False where it did not write the
-        product or cannot add, somebody else reads that, or threads would meet."""
-        before, added = self.input(product), self.input(residual)
-        if self._product != before or self.uses[self.owner(product)] != 1:
-            return False
-        to = self.arena.take(4 * self.capacity(out))
-        if added in self._written or address(to) in self._read | self._written:
-            self.arena.give_back(to)
-            return False
-        self.buffers[out.id] = to
-        self.unwritten.add(self.owner(product))
-        tape = self.segments[-1]
-        assert isinstance(tape, Tape)
-        tape.rows[-1][-2:] = [added, address(to)]
-        self._product = 0
-        self._written.remove(before)
-        self._written.add(address(to))
-        self._read.add(added)
-        return True
 
     def place(self) -> tuple[int, int]:
         """How many segments there are, and rows of the last."""
@@ -227,7 +200,7 @@ class Lowering:
 
     def is_empty(self, value: Value) -> bool:
         """Whether no row writes a value: it lives within one of more than one node."""
-        if self.owner(value) in self.unwritten or value.id not in self.buffers:
+        if value.id not in self.buffers:
             return True
         return address(self.buffers[value.id]) in self._empty
 
@@ -239,4 +212,3 @@ class Lowering:
         for value in node.outputs:
             self._empty.discard(self.output(value))
         self.segments.append(Reference(node, run))
-        self._product = 0

@@ -27,6 +27,13 @@ CACHED_BYTES = 16 * 2**20
 """A model whose float32 weights are no larger stays in the processor's cache: packing would save
 no time, and cost what rounding activations costs."""
 
+MATRICES = {
+    "rows": (0,),
+    **dict.fromkeys(("linear", "linear_add", "expert_linear"), (1,)),
+    "gated_linear": (1, 2),
+}
+"""Op -> which of its inputs kernels read packed."""
+
 DTYPES = {"float": np.float32, "int": np.int32, "bool": np.bool_}
 
 
@@ -185,8 +192,7 @@ def packs(weights: Mapping[str, Weight]) -> bool:
 
 def matrices(nodes: Iterable[Node]) -> list[str]:
     """The params that kernels read packed, in the order in which a step does."""
-    places = {"linear": 1, "rows": 0, "expert_linear": 1}
-    found = (node.inputs[places[node.op]] for node in nodes if node.op in places)
+    found = (node.inputs[place] for node in nodes for place in MATRICES.get(node.op, ()))
     return [*dict.fromkeys(item.path for item in found if isinstance(item, ParamRef))]
 
 
@@ -236,9 +242,9 @@ def thread_scratch(nodes: list[Node]) -> int:
     ]
     rooms = [scratch_bytes(padded(width), padded(v_width)) for width, v_width in shapes]
     columns = [
-        x.axes[-1].length
+        x.axes[-1].length * (2 if n.op == "gated_linear" else 1)
         for n in nodes
-        if n.op in ("linear", "expert_linear", "head_linear")
+        if n.op == "head_linear" or (n.op in MATRICES and n.op != "rows")
         for x in n.inputs[:1]
         if isinstance(x, Value)
     ]

@@ -211,8 +211,8 @@ class CPUProgram:
         most = self._sizes.max_tokens
         limits = {"T": most, "R": most, "S": self._sizes.max_sequences}
         keep = [value.id for value in wanted.values()]
-        deaths, uses = lives(nodes, keep)
-        low = Lowering(self._memory, self._graph.inputs, self._columns, limits, uses, self._rule)
+        deaths = lives(nodes, keep)
+        low = Lowering(self._memory, self._graph.inputs, self._columns, limits, self._rule)
         spans: list[Span] = []
         for place, node in enumerate(nodes):
             before = low.place()
@@ -227,7 +227,6 @@ class CPUProgram:
                     low.free(owner)
         segments = [_code(s) if isinstance(s, Tape) else s for s in low.segments]
         self._memory.settle()
-        spans = [span.settled(low) for span in spans]
         return Compiled(segments, low.buffers, wanted, low.arena, spans=spans)
 
     def _fits(self, node: Node) -> bool:

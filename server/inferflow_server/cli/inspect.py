@@ -8,6 +8,7 @@ import click
 from inferflow_core.errors import SourceError, TemplateError, UsageError
 from inferflow_server.atomic import replacing
 from inferflow_server.cli.fetch import spec_without_files
+from inferflow_server.cli.inspect_passes import show_passes
 from inferflow_server.cli.inspect_text import description_text, outline_text
 from inferflow_server.cli.model import registered
 from inferflow_server.cli.options import ModelOptions, json_option, model_argument, model_options
@@ -27,9 +28,17 @@ from inferflow_server.drawing.network import picture
     type=click.Path(path_type=Path, dir_okay=False),
     help="Draw the network into this file instead.",
 )
+@click.option("--passes", is_flag=True, help="List what its backend's passes do to its graph.")
+@click.option("--pass", "one", metavar="NAME", help="Print the graph before and after this pass.")
 @json_option
 def command(
-    options: ModelOptions, tensors: bool, template: bool, graph: Path | None, as_json: bool
+    options: ModelOptions,
+    tensors: bool,
+    template: bool,
+    graph: Path | None,
+    passes: bool,
+    one: str | None,
+    as_json: bool,
 ) -> None:
     """Show what MODEL is made of, without reading its weights.
 
@@ -40,6 +49,10 @@ def command(
     Of a family, or a model that is not fetched yet, what its spec says is shown. A file that no
     spec matches, or whose tensors do not fit, is shown as far as it goes; the latter is an error.
 
+    --passes lists the passes that rewrite its graph for the backend that would run it, and --pass
+    prints the graph before and after one, as lines of ops. `--set run.skip_passes=[…]` leaves some
+    out, here and in every command that runs a model.
+
     --graph writes a picture for a browser or a page: layers that come again folded, each with its
     inner wiring, fields, shapes and counts. It takes the place of a file that is there.
 
@@ -49,11 +62,15 @@ def command(
         inferflow inspect checkpoint --tensors
         inferflow inspect model.gguf --template
         inferflow inspect checkpoint --graph network.svg
+        inferflow inspect model.gguf --passes
+        inferflow inspect model.gguf --pass fuse_gates --backend cpu
 
     --json prints all of it: {"model", "complete", "name", "path", "source", "spec", "chain",
     "names", "context", "parameters", "network", "tensors", "formats", "tokenizer",
     "chat_templates", "config", "unread_config", "problem"}. "bytes" of a tensor are those that the
-    loader gives, "bits" of a format its bytes for each number.
+    loader gives, "bits" of a format its bytes for each number. With --passes it prints {"backend",
+    "passes": [{"pass", "skipped", "ops", "what"}]}, ops of repeated layers counted once; with
+    --pass {"backend", "pass", "before", "after"}.
     """
     if graph is not None and graph.suffix.lower() != ".svg":
         raise UsageError(
@@ -62,7 +79,7 @@ def command(
         )
     catalog, _ = registered()
     spec = spec_without_files(options, catalog)
-    if spec is not None and graph is not None:
+    if spec is not None and (passes or one is not None or graph is not None):
         raise SourceError(
             f"{options.reference} is not here, and a spec alone has no numbers to draw",
             hint=f"inferflow pull {options.reference}",
@@ -72,7 +89,14 @@ def command(
         note("There is no checkpoint here: this is what the spec says.")
         print_json(report) if as_json else click.echo(outline_text(report))
         return
-    found = catalog.get("engine", "continuous").describe(
+    engine = catalog.get("engine", "continuous")
+    if passes or one is not None:
+        found = engine.rewrites(
+            options.reference, catalog=catalog, backend=options.backend, set=options.set
+        )
+        show_passes(found, catalog, name=one, as_json=as_json)
+        return
+    found = engine.describe(
         options.reference, catalog=catalog, backend=options.backend, set=options.set
     )
     report = {"model": options.reference, "complete": found.trouble is None} | found.report

@@ -11,17 +11,6 @@ from inferflow_backends.cpu.lower import Lowering
 from inferflow_core.graph import Node, Value
 
 
-def add(low: Lowering, node: Node) -> bool:
-    """Behind a linear the sum is made there."""
-    x, y = node.inputs
-    if isinstance(x, Value) and isinstance(y, Value):
-        same = [axis.size for axis in x.axes] == [axis.size for axis in y.axes]
-        for product, residual in ((y, x), (x, y)):
-            if same and low.add_residual(product, residual, node.outputs[0]):
-                return True
-    return arithmetic(low, node)
-
-
 def arithmetic(low: Lowering, node: Node) -> bool:
     (x, y), out = node.inputs, node.outputs[0]
     size = low.size_word(out)
@@ -73,4 +62,4 @@ def stretched(out: Value, operands: Sequence[Value]) -> tuple[list[int], list[li
     return counts, steps
 
 
-sub = mul = div = maximum = minimum = arithmetic
+add = sub = mul = div = maximum = minimum = arithmetic
