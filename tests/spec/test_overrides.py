@@ -121,7 +121,7 @@ def test_layers_of_one_kind_can_be_laid_over_twice(toys: Catalog) -> None:
             "run.bakend",
             "unknown key of run. Did you mean 'backend'? (keys: backend, engine, context, "
             "max_sequences, step_tokens, page_tokens, cache_tokens, cache, activations, threads, "
-            "prefix_cache, max_queue, samplers)",
+            "skip_passes, prefix_cache, max_queue, samplers)",
         ),
         (
             "run.backend=numpie",
