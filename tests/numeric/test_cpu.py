@@ -241,9 +241,11 @@ def test_debug_mode_finds_nothing_and_changes_no_bit(
     assert run(model, SEQUENCES, format, chunk=16) == expected
 
 
-@pytest.mark.parametrize("broken", ["linear", "add", "append", "rms_norm", "glu", "rope"])
+@pytest.mark.parametrize(
+    "broken", ["linear", "linear_add", "append", "rms_norm", "gated_linear", "rope"]
+)
 def test_debug_mode_looks_at_every_op(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
-    """Also at a sum within a row of two nodes, and at the cache: here numpy is what is wrong."""
+    """Also at those that passes make, and at the cache: here numpy is what is wrong."""
 
     class Wrong(Checker):
         def __init__(self, run: Any, operand: Any, reference: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from inferflow_backends.cpu.lower import Lowering
 from inferflow_core.errors import EngineError
-from inferflow_core.graph import Node, ParamRef, StateRef, Value
+from inferflow_core.graph import Node, ParamRef, StateRef
 
 Array = npt.NDArray[Any]
 
@@ -28,17 +28,13 @@ class Span:
     segment: int
     start: int
     count: int
-    unwritten: frozenset[int]
-    """Ids of its outputs that no row writes: they live within a row of more than one node. The
-    reference goes on with what it made of them itself."""
 
 
 def span_of(low: Lowering, node: Node, before: tuple[int, int]) -> Span:
     """The span of a node that was lowered just now, from `Lowering.place` before that."""
     segments, rows = low.place()
     start = before[1] if segments == before[0] else 0
-    empty = frozenset(value.id for value in node.outputs if low.is_empty(value))
-    return Span(node, segments - 1, start, rows - start, empty)
+    return Span(node, segments - 1, start, rows - start)
 
 
 class Checker:
@@ -57,36 +53,28 @@ class Checker:
         self._run, self._operand, self._reference = run, operand, reference
 
     def step(self, spans: Sequence[Span]) -> None:
-        inner: dict[int, Array] = {}
         for place, span in enumerate(spans):
             node = span.node
-            inputs = [_found(inner, item, self._operand) for item in node.inputs]
+            inputs: list[Any] = [self._operand(item) for item in node.inputs]
             states = [i for i, item in enumerate(node.inputs) if isinstance(item, StateRef)]
             before = [inputs[i].copy() for i in states]
             results = self._reference(node, inputs)
             self._run(span)
-            pairs: list[tuple[str, Array, Array]] = []
-            for value, expected in zip(node.outputs, results, strict=False):
-                if value.id in span.unwritten:
-                    inner[value.id] = expected
-                else:
-                    pairs.append((str(value), expected, self._operand(value)))  # pyright: ignore[reportArgumentType]
+            pairs: list[tuple[str, Array, Array]] = [
+                (str(value), expected, self._operand(value))  # pyright: ignore[reportAssignmentType]
+                for value, expected in zip(node.outputs, results, strict=False)
+            ]
             for i, old in zip(states, before, strict=True):
                 changed = inputs[i] != old
                 if changed.any():
                     now = self._operand(node.inputs[i])
                     assert now is not None
                     pairs.append((str(node.inputs[i]), inputs[i][changed], now[changed]))
-            within = any(isinstance(i, Value) and i.id in inner for i in node.inputs)
-            most = OF_PRODUCTS if within or "linear" in node.op or states else TOLERANCE
+            most = OF_PRODUCTS if "linear" in node.op or states else TOLERANCE
             for name, expected, found in pairs:
                 problem = difference(expected, found, most)
                 if problem:
                     raise EngineError(_message(node, place, len(spans), name, problem))
-
-
-def _found(inner: Mapping[int, Array], item: Any, operand: Callable[[Any], Any]) -> Any:
-    return inner[item.id] if isinstance(item, Value) and item.id in inner else operand(item)
 
 
 def difference(expected: Array, found: Array, most: float) -> str:

@@ -81,8 +81,6 @@ class Lowering:
         self._read: set[int] = set()
         self._written: set[int] = set()
         self._splits: dict[int, Split | None] = {}
-        self._empty: set[int] = set()
-        """Addresses of buffers that no row has written since they were taken."""
 
     def column(self, value: Any) -> State | None:
         """The state word of a context column, or None for another value."""
@@ -101,7 +99,6 @@ class Lowering:
     def output(self, value: Value) -> int:
         """The address of a buffer for a new value."""
         self.buffers[value.id] = self.arena.take(4 * self.capacity(value))
-        self._empty.add(address(self.buffers[value.id]))
         return address(self.buffers[value.id])
 
     def input(self, value: Value) -> int:
@@ -186,7 +183,6 @@ class Lowering:
         tape.labels.append((getattr(op, "__name__", "kernel").removeprefix("op_"), self.path))
         self._read.update(reads)
         self._written.update(writes)
-        self._empty.difference_update(writes)
         self._splits.update({a: split for a in writes if split is not None})
 
     def split_of(self, buffer: int) -> Split | None:
@@ -198,17 +194,11 @@ class Lowering:
         last = self.segments[-1] if self.segments else None
         return len(self.segments), len(last.rows) if isinstance(last, Tape) else 0
 
-    def is_empty(self, value: Value) -> bool:
-        """Whether no row writes a value: it lives within one of more than one node."""
-        if value.id not in self.buffers:
-            return True
-        return address(self.buffers[value.id]) in self._empty
-
     def _pass_barrier(self) -> None:
         self._read, self._written, self._splits = set(), set(), {}
 
     def reference(self, node: Node, run: Callable[..., Any]) -> None:
         """Adds a numpy call."""
         for value in node.outputs:
-            self._empty.discard(self.output(value))
+            self.output(value)
         self.segments.append(Reference(node, run))
