@@ -90,7 +90,7 @@ FACTOR, SUM, HALVES, SCALED_SUM, SCALED_HALVES = 0, 4, 8, 16, 20
 
 TILE = 16
 """Tokens of a tile of AMX. A last tile reads beyond its tokens, so that room is needed there."""
-AT_ONCE = 8
+AT_ONCE = 16
 """Blocks that are unpacked for many tokens at once: with the tokens' own they fit the first cache,
 and a record of scales is never cut."""
 PANELS = 2 * AT_ONCE * (8 * 64 + 2 * 2 * 64)

@@ -28,6 +28,8 @@ FEW, UNPACK, MANY, FLOATS = 8 * Form.FEW, 8 * Form.UNPACK, 8 * Form.MANY, 8 * Fo
 OPEN, CLOSE, CONFIG = 8 * Form.OPEN, 8 * Form.CLOSE, 8 * Form.CONFIG
 OFFSET, SHIFT, LIMIT, PARTS = 8 * Form.OFFSET, 8 * Form.SHIFT, 8 * Form.LIMIT, 8 * Form.PARTS
 CODES, SCALES = 8 * Form.CODES, 8 * Form.SCALES
+CHUNK = 1 << 19
+"""Numbers of x that stay in the second cache while all weights pass."""
 SLAB = 128
 """Rows whose products wait in scratch, 128 bytes each."""
 PANEL = PRODUCTS
@@ -135,20 +137,21 @@ def many(row, scratch, rows, first, last):
     scale_bytes, k, n = i64_at(row + 48), i64_at(row + 56), i64_at(row + 64)
     form, x, stats = i64_at(row + 72), i64_at(row + 80), i64_at(row + 88)
     bias, residual, y = i64_at(row + 96), i64_at(row + 104), i64_at(row + 112)
-    slab = scratch + ROOM
-    for pair in range(first, last):
-        c, s = codes + 2 * code_bytes * pair, scales + 2 * scale_bytes * pair
-        both = 32 * pair + 16 < n
-        d, t = (c + code_bytes, s + scale_bytes) if both else (int64(0), int64(0))
-        for start in range(0, rows, SLAB):
-            count = min(SLAB, rows - start)
-            here, known = x + k * start, stats + k * start
-            multiply_pair(form, c, s, d, t, k // 32, count, here, known, slab, scratch)
-            added = residual + 4 * n * start if residual else 0
-            target = y + 4 * n * start
-            finish(count, slab, 128, target, 2 * pair, bias, added, n)
-            if both:
-                finish(count, slab + 64, 128, target, 2 * pair + 1, bias, added, n)
+    slab, chunk = scratch + ROOM, max(SLAB, CHUNK // k // SLAB * SLAB)
+    for begin in range(0, rows, chunk):
+        for pair in range(first, last):
+            c, s = codes + 2 * code_bytes * pair, scales + 2 * scale_bytes * pair
+            both = 32 * pair + 16 < n
+            d, t = (c + code_bytes, s + scale_bytes) if both else (int64(0), int64(0))
+            for start in range(begin, min(rows, begin + chunk), SLAB):
+                count = min(SLAB, min(rows, begin + chunk) - start)
+                here, known = x + k * start, stats + k * start
+                multiply_pair(form, c, s, d, t, k // 32, count, here, known, slab, scratch)
+                added = residual + 4 * n * start if residual else 0
+                target = y + 4 * n * start
+                finish(count, slab, 128, target, 2 * pair, bias, added, n)
+                if both:
+                    finish(count, slab + 64, 128, target, 2 * pair + 1, bias, added, n)
     return 0
 
 
