@@ -80,7 +80,7 @@ class Arena:
             best = min(fitting, key=lambda buffer: buffer.nbytes)
             self._free = [buffer for buffer in self._free if buffer is not best]
             return best
-        buffer = aligned(count)
+        buffer = large(count)
         self.buffers.append(buffer)
         return buffer
 

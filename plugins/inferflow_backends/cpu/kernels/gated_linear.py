@@ -20,6 +20,7 @@ from inferflow_backends.cpu.kernels.linear import (
     SCRATCH,
     SCRATCH_BYTES,
     SLAB,
+    chunk_of,
     multiply_pair,
 )
 from inferflow_backends.cpu.kernels.options import INNER, OP, OPTIONS
@@ -126,17 +127,19 @@ def many(row, scratch, rows, begin, end):
     gate, up = i64_at(row + 16), i64_at(row + 24)
     code_bytes, scale_bytes, k = i64_at(gate + 40), i64_at(gate + 48), i64_at(gate + 56)
     n, form, x, stats = i64_at(gate + 64), i64_at(gate + 72), i64_at(gate + 80), i64_at(gate + 88)
-    slab = scratch + ROOM
-    for group in range(begin, end):
-        behind, beside = code_bytes * group, scale_bytes * group
-        for t in range(0, rows, SLAB):
-            count = min(SLAB, rows - t)
-            multiply_pair(
-                form, i64_at(gate + 24) + behind, i64_at(gate + 32) + beside,
-                i64_at(up + 24) + behind, i64_at(up + 32) + beside, k // 32, count, x + k * t,
-                stats + k * t, slab, scratch,
-            )  # fmt: skip
-            finish(row, count, slab, slab + 64, 128, t, group, n)
+    slab, chunk = scratch + ROOM, chunk_of(k)
+    for first in range(0, rows, chunk):
+        last = min(rows, first + chunk)
+        for group in range(begin, end):
+            behind, beside = code_bytes * group, scale_bytes * group
+            for t in range(first, last, SLAB):
+                count = min(SLAB, last - t)
+                multiply_pair(
+                    form, i64_at(gate + 24) + behind, i64_at(gate + 32) + beside,
+                    i64_at(up + 24) + behind, i64_at(up + 32) + beside, k // 32, count, x + k * t,
+                    stats + k * t, slab, scratch,
+                )  # fmt: skip
+                finish(row, count, slab, slab + 64, 128, t, group, n)
     return 0
 
 

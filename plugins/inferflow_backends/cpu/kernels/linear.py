@@ -29,7 +29,7 @@ OPEN, CLOSE, CONFIG = 8 * Form.OPEN, 8 * Form.CLOSE, 8 * Form.CONFIG
 OFFSET, SHIFT, LIMIT, PARTS = 8 * Form.OFFSET, 8 * Form.SHIFT, 8 * Form.LIMIT, 8 * Form.PARTS
 CODES, SCALES = 8 * Form.CODES, 8 * Form.SCALES
 CHUNK = 1 << 19
-"""Numbers of x that stay in the second cache while all weights pass."""
+"""Numbers of x that fit the second cache, with what is known of them."""
 SLAB = 128
 """Rows whose products wait in scratch, 128 bytes each."""
 PANEL = PRODUCTS
@@ -37,27 +37,28 @@ ROOM = PANEL - 128 * SLAB
 """A thread's scratch: room for tiles, from here on the slab, from PANEL on what is unpacked."""
 
 
-@njit(int64(*[int64] * 8), **INNER)
-def finish(tokens, y, stride, out, group, bias, residual, end):
-    """Adds bias and residual (addresses, 0: none) to the group's columns and writes them:
-    y [tokens][16], rows `stride` bytes apart -> out [tokens][end]."""
+@njit(int64(*[int64] * 9), **INNER)
+def finish(tokens, y, stride, out, group, groups, bias, residual, end):
+    """Adds bias and residual (addresses, 0: none) to the columns of one or two groups and writes
+    them: y [tokens][groups][16], rows `stride` bytes apart -> out [tokens][end]."""
     for t in range(tokens):
-        source, target = y + stride * t, out + 4 * (end * t + 16 * group)
-        if 16 * group + 16 <= end:
-            v = load(source)
-            if bias:
-                v = add(v, load(bias + 64 * group))
-            if residual:
-                v = add(v, load(residual + target - out))
-            store(target, v)
-        else:
-            for i in range(end - 16 * group):
-                number = f32_at(source + 4 * i)
+        for g in range(group, group + groups):
+            source, target = y + stride * t + 64 * (g - group), out + 4 * (end * t + 16 * g)
+            if 16 * g + 16 <= end:
+                v = load(source)
                 if bias:
-                    number = number + f32_at(bias + 64 * group + 4 * i)
+                    v = add(v, load(bias + 64 * g))
                 if residual:
-                    number = number + f32_at(residual + target - out + 4 * i)
-                set_f32(target + 4 * i, number)
+                    v = add(v, load(residual + target - out))
+                store(target, v)
+            else:
+                for i in range(end - 16 * g):
+                    number = f32_at(source + 4 * i)
+                    if bias:
+                        number = number + f32_at(bias + 64 * g + 4 * i)
+                    if residual:
+                        number = number + f32_at(residual + target - out + 4 * i)
+                    set_f32(target + 4 * i, number)
     return 0
 
 
@@ -76,7 +77,7 @@ def op_linear_dense(row, tid, threads, state):
             count = min(SLAB, rows - t)
             added = residual + 4 * n * t if residual else 0
             call_5(product, weights + size * group, k, count, x + 4 * k * t, scratch)
-            finish(count, scratch, 64, y + 4 * n * t, group, bias, added, n)
+            finish(count, scratch, 64, y + 4 * n * t, group, 1, bias, added, n)
     return 0
 
 
@@ -100,8 +101,14 @@ def op_linear_float(row, tid, threads, state):
             count = min(SLAB, rows - t)
             added = residual + 4 * n * t if residual else 0
             call_5(product, weights, k, count, x + 4 * k * t, scratch)
-            finish(count, scratch, 64, y + 4 * n * t, group, bias, added, n)
+            finish(count, scratch, 64, y + 4 * n * t, group, 1, bias, added, n)
     return 0
+
+
+@njit(int64(int64), **INNER)
+def chunk_of(k):
+    """Rows of x that stay in the second cache while all weights pass."""
+    return max(SLAB, CHUNK // k // SLAB * SLAB)
 
 
 @njit(int64(*[int64] * 11), **INNER)
@@ -137,7 +144,7 @@ def many(row, scratch, rows, first, last):
     scale_bytes, k, n = i64_at(row + 48), i64_at(row + 56), i64_at(row + 64)
     form, x, stats = i64_at(row + 72), i64_at(row + 80), i64_at(row + 88)
     bias, residual, y = i64_at(row + 96), i64_at(row + 104), i64_at(row + 112)
-    slab, chunk = scratch + ROOM, max(SLAB, CHUNK // k // SLAB * SLAB)
+    slab, chunk = scratch + ROOM, chunk_of(k)
     for begin in range(0, rows, chunk):
         for pair in range(first, last):
             c, s = codes + 2 * code_bytes * pair, scales + 2 * scale_bytes * pair
@@ -149,9 +156,7 @@ def many(row, scratch, rows, first, last):
                 multiply_pair(form, c, s, d, t, k // 32, count, here, known, slab, scratch)
                 added = residual + 4 * n * start if residual else 0
                 target = y + 4 * n * start
-                finish(count, slab, 128, target, 2 * pair, bias, added, n)
-                if both:
-                    finish(count, slab + 64, 128, target, 2 * pair + 1, bias, added, n)
+                finish(count, slab, 128, target, 2 * pair, 2 if both else 1, bias, added, n)
     return 0
 
 
@@ -181,5 +186,5 @@ def op_linear_packed(row, tid, threads, state):
     for group in range(groups * tid // threads, groups * (tid + 1) // threads):
         c, s = codes + code_bytes * group, scales + scale_bytes * group
         call_7(few, c, s, blocks, rows, x, stats, scratch)
-        finish(rows, scratch, 64, y, group, bias, residual, n)
+        finish(rows, scratch, 64, y, group, 1, bias, residual, n)
     return 0
