@@ -136,7 +136,7 @@ class Memory:
             return
         tile = FORMATS[self.cache].tile_bytes(layout, row[1])
         shape = (pages, row[0], self.sizes.page_tokens // 16, tile)
-        self.caches[path] = aligned(prod(shape)).reshape(shape)
+        self.caches[path] = large(prod(shape)).reshape(shape)
         self.layouts[path] = layout
 
     def row_of(self, path: str) -> tuple[int, int]:
