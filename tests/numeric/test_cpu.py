@@ -230,6 +230,27 @@ def test_debug_mode_names_the_first_op_that_differs(monkeypatch: pytest.MonkeyPa
         prober.run(model, SEQUENCES)
 
 
+@pytest.mark.parametrize("beyond", [0, 1 << 40])
+def test_a_row_whose_address_nobody_owns_is_refused(beyond: int) -> None:
+    """A third party's lowering hands out memory of its own, or an address beyond its buffer."""
+    from inferflow_backends.cpu.kernels.elementwise import CODES, op_flat
+
+    own = np.zeros(4096, np.float32)
+
+    def lower(low: Lowering, node: Any) -> bool:
+        x, out = node.inputs[0], node.outputs[0]
+        a, c = low.input(x), low.output(out)
+        where = a + beyond if beyond else own.ctypes.data
+        words = [*(low.size_word(out) or ()), CODES["add"], a, 1, where, 1, c]
+        low.row(op_flat, words, [a], [c])
+        return True
+
+    catalog, model = third_party(), probe(Twice(op="xyz.twice"), hidden=32, vocab=70)
+    catalog.add("kernel", "xyz.twice@cpu", lower)
+    with pytest.raises(RuntimeError, match="word 6 of a row of 'flat'"):
+        NumpyBackend(catalog).prober(CPUBackend(catalog)).run(model, SEQUENCES)
+
+
 @pytest.mark.usefixtures("small_models_are_packed")
 @pytest.mark.parametrize("format", ["f32", "q8_0"])
 def test_debug_mode_finds_nothing_and_changes_no_bit(

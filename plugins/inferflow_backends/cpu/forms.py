@@ -29,14 +29,14 @@ def summed_tokens(*, always: bool) -> int:
 class Forms:
     """`tape.Form` by format; owns what the addresses point at."""
 
-    _made: dict[str, npt.NDArray[Any]] = field(default_factory=dict[str, npt.NDArray[Any]])
+    made: dict[str, npt.NDArray[Any]] = field(default_factory=dict[str, npt.NDArray[Any]])
     _configs: list[npt.NDArray[Any]] = field(default_factory=list[npt.NDArray[Any]])
 
     def address(self, format: str) -> int:
         """Of the format's numbers, one int64 each."""
-        if format not in self._made:
-            self._made[format] = self._make(format)
-        return address(self._made[format])
+        if format not in self.made:
+            self.made[format] = self._make(format)
+        return address(self.made[format])
 
     def _make(self, format: str) -> npt.NDArray[Any]:
         from inferflow_backends.cpu.kernels import products

@@ -78,6 +78,10 @@ class Lowering:
         self.arena = Arena()
         self._owners: dict[int, int] = {}
         self._quantized: dict[tuple[int, tuple[int, bool] | None], list[Array]] = {}
+        self.kernels: set[int] = set()
+        """Addresses of the kernels that stand in rows."""
+        self.nested: list[tuple[str, Array]] = []
+        """Words outside of the tape, with the path of the block they are for."""
         self._read: set[int] = set()
         self._written: set[int] = set()
         self._splits: dict[int, Split | None] = {}
@@ -152,8 +156,15 @@ class Lowering:
 
     def words(self, words: Sequence[int]) -> int:
         """The address of words that a row has no room for, int64."""
-        self.arena.buffers.append(placed(np.array(words, np.int64)))
-        return address(self.arena.buffers[-1])
+        home = placed(np.array(words, np.int64))
+        self.arena.buffers.append(home)
+        self.nested.append((self.path, home))
+        return address(home)
+
+    def kernel(self, compiled: Any) -> int:
+        """The address of a kernel that another one calls."""
+        self.kernels.add(compiled.address)
+        return compiled.address
 
     def row(
         self,
@@ -179,7 +190,7 @@ class Lowering:
             tape.rows.append(BARRIER)
             tape.labels.append(("wait", ""))
             self._pass_barrier()
-        tape.rows.append([int(op.address), *map(int, words)])
+        tape.rows.append([self.kernel(op), *map(int, words)])
         tape.labels.append((getattr(op, "__name__", "kernel").removeprefix("op_"), self.path))
         self._read.update(reads)
         self._written.update(writes)

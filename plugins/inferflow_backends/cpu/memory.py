@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from math import prod
 from typing import Any
@@ -176,6 +176,16 @@ class Memory:
             factor = np.float32(scale)
             self._tables[key] = placed(np.cos(angles) * factor), placed(np.sin(angles) * factor)
         return self._tables[key]
+
+    def arrays(self) -> Iterator[Array]:
+        """All that rows may have addresses in."""
+        for packed in self._packed.values():
+            yield from (packed.codes, packed.scales)
+        for pair in self._tables.values():
+            yield from pair
+        for store in (self._plain, self._scores, self.caches, self.forms.made):
+            yield from store.values()
+        yield from self._kept
 
     def close(self) -> None:
         if self._packers is not None:

@@ -25,6 +25,7 @@ from inferflow_backends.cpu.memory import (
 )
 from inferflow_backends.cpu.native_states import native_states
 from inferflow_backends.cpu.profile import Profile
+from inferflow_backends.cpu.ranges import check_addresses
 from inferflow_backends.cpu.tape import COLUMNS, ROW_BYTES, State
 from inferflow_backends.cpu.team import Team
 from inferflow_core.block import SourceState
@@ -227,6 +228,14 @@ class CPUProgram:
                     low.free(owner)
         segments = [_code(s) if isinstance(s, Tape) else s for s in low.segments]
         self._memory.settle()
+        tapes = [segment for segment in segments if isinstance(segment, Code)]
+        rows = [
+            (label[0], row)
+            for tape in tapes
+            for label, row in zip(tape.labels, tape.rows, strict=True)
+        ]
+        owned = [*low.buffers.values(), *low.arena.buffers, *self._memory.arrays()]
+        check_addresses([*rows, *low.nested], owned, low.kernels)
         return Compiled(segments, low.buffers, wanted, low.arena, spans=spans)
 
     def _fits(self, node: Node) -> bool:

@@ -24,7 +24,9 @@ def attention(low: Lowering, node: Node) -> bool:
     assert isinstance(values, StateRef)
     out = node.outputs[0]
     k, v = (address(low.memory.caches[state.path]) for state in (keys, values))
-    words = address(low.memory.words(_words(low, node, keys, values, q.axes[1].length)))
+    numbers = low.memory.words(_words(low, node, keys, values, q.axes[1].length))
+    low.nested.append((node.path, numbers))
+    words = address(numbers)
     room = address(low.memory.parts(q.axes[1].length, padded(out.axes[2].length)))
     a, c = low.input(q), low.output(out)
     low.row(kernels.op_attention, [words, a, k, v, c, room], [a, k, v], [c, room])
@@ -58,9 +60,9 @@ def _words(
         Words.TABLES: 8 * tables,
         Words.TABLE_WIDTH: 8 * TABLE_WIDTHS[tables],
         Words.ONE_STATE: int(keys.path == values.path),
-        Words.PART: kernels.part.address,
+        Words.PART: low.kernel(kernels.part),
     }
-    words |= _micro_kernels(memory.cache, layout)
+    words |= _micro_kernels(low, layout)
     if form.scaled:
         words[Words.KEY_SCALES] = form.numbers_bytes(layout, width)
         words[Words.VALUE_SCALES] = form.numbers_bytes("rows", v_width)
@@ -88,11 +90,12 @@ def _bias(low: Lowering, rule: Function, heads: int, *, causal: bool) -> dict[Wo
     }
 
 
-def _micro_kernels(cache: str, layout: Layout) -> dict[Words, int]:
+def _micro_kernels(low: Lowering, layout: Layout) -> dict[Words, int]:
     """Addresses of the kernels for a format, and for float32."""
+    cache = low.memory.cache
 
     def kernel(kind: str, form: str) -> int:
-        return compiled(getattr(attention_tiles, f"{kind}_{form}")).address
+        return low.kernel(compiled(getattr(attention_tiles, f"{kind}_{form}")))
 
     scores = "tiles" if layout == "keys" else "rows"
     words = {

@@ -28,10 +28,10 @@ def expert_linear(low: Lowering, node: Node) -> bool:
     added = address(low.memory.plain(bias.path)) if isinstance(bias, ParamRef) else 0
     if packed.format in DENSE:
         words = [address(packed.codes), 0, ROWS * k * DENSE[packed.format], 0, k, n, 0]
-        product = compiled(getattr(dense, packed.format)).address
+        product = low.kernel(compiled(getattr(dense, packed.format)))
     else:
         words = packed_words(low, packed)
-        words[5], product = n, compiled(dense.f32).address
+        words[5], product = n, low.kernel(compiled(dense.f32))
     c = low.output(out)
     op = kernels.op_experts_float if floats else kernels.op_experts_packed
     ends = [tokens[0], product if floats else tokens[1], added, c]

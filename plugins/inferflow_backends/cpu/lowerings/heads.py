@@ -18,6 +18,6 @@ def head_linear(low: Lowering, node: Node) -> bool:
     heads, k, n = x.axes[1].length, x.axes[2].length, out.axes[2].length
     maps = low.memory.head_maps(weight.path, heads, **node.attrs)
     a, c = low.input(x), low.output(out)
-    words = [size[0], heads, address(maps.codes), k, n, compiled(dense.f32).address, a, c]
+    words = [size[0], heads, address(maps.codes), k, n, low.kernel(compiled(dense.f32)), a, c]
     low.row(kernels.op_head_linear, words, [a], [c])
     return True

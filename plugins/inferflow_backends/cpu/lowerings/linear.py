@@ -90,13 +90,13 @@ def operands(
     word, rows = size[0], size[1] // n
     if packed.format in DENSE:
         group = ROWS * k * DENSE[packed.format]
-        by = compiled(getattr(dense, packed.format)).address
+        by = low.kernel(compiled(getattr(dense, packed.format)))
         a = low.input(x)
         return "dense", [word, rows, address(packed.codes), group, k, n, by, a], [a]
     words = [word, rows, *packed_words(low, packed)]
     if low.memory.floats:
         a = low.input(x)
-        return "float", [*words, a, compiled(dense.f32).address], [a]
+        return "float", [*words, a, low.kernel(compiled(dense.f32))], [a]
     form = quantized(low, x, word, rows, k)
     return "packed", [*words, *form], form
 
