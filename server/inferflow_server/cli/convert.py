@@ -31,7 +31,7 @@ def command(options: ModelOptions, target: Path, force: bool, as_json: bool) -> 
     \b
     Examples:
         inferflow convert model.gguf model.safetensors
-        inferflow convert checkpoint model.safetensors --backend cpu
+        inferflow convert checkpoint small.safetensors --backend cpu
 
     --json prints {"model", "target", "name", "backend", "layout", "nbytes", "formats"}.
     """
