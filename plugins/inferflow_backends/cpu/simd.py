@@ -358,24 +358,6 @@ def round_i32(b: Any, v: Any) -> Any:
     return b.fptosi(b.call(declare(b, "llvm.rint.v16f32", F32V, [F32V]), [v]), I32V)
 
 
-@operation(i32v, i32v, i32v)
-def add_i32(b: Any, x: Any, y: Any) -> Any:
-    return b.add(x, y)
-
-
-@operation(i32v, i32v)
-def high_byte(b: Any, x: Any) -> Any:
-    """The nearest multiple of 128, divided by 128."""
-    return b.ashr(b.add(x, const(I32V, 64)), const(I32V, 7))
-
-
-@operation(i32v, i32v)
-def low_byte(b: Any, x: Any) -> Any:
-    """What is left of x beside 128 * high_byte(x): -64..63."""
-    seven = const(I32V, 7)
-    return b.sub(x, b.shl(b.ashr(b.add(x, const(I32V, 64)), seven), seven))
-
-
 @operation(f32v, f32v)
 def exp(b: Any, x: Any) -> Any:
     """e^x within 2 ulp for x in [-87, 88], clamped outside: 2^n times a polynomial of degree 6

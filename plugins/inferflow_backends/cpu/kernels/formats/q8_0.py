@@ -2,8 +2,9 @@
 
 from inferflow_backends.cpu.kernels.formats.common import FLIP
 from inferflow_backends.cpu.layouts import LAYOUTS
-from inferflow_backends.cpu.linear_tile import few_product, float_columns, unpack_blocks
+from inferflow_backends.cpu.linear_tile import few_product
 from inferflow_backends.cpu.simd import set_i32, set_u16, u16_at, u32_at
+from inferflow_backends.cpu.unpack_tile import float_columns, unpack_blocks
 
 LAYOUT = LAYOUTS["q8_0"]
 product, panel, columns = few_product(LAYOUT), unpack_blocks(LAYOUT), float_columns(LAYOUT)
